@@ -1,0 +1,183 @@
+"""Secrets: where a value comes from, and how it is kept out of everything that people can read."""
+
+import base64
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+MASK = "***"
+_base_dir: ContextVar[Path] = ContextVar("base_dir", default=Path())
+_SMALLEST_REDACTED = 6
+"""Shorter values would blank out innocent text."""
+
+
+@contextmanager
+def relative_to(directory: Path) -> Iterator[None]:
+    """Count relative secret paths from this folder (the config file's) while settings are read."""
+    token = _base_dir.set(directory)
+    try:
+        yield
+    finally:
+        _base_dir.reset(token)
+
+
+class Secret:
+    """A value that is shown as `***` everywhere but in the request it belongs to.
+
+    Written in the config as a literal, "env:NAME", "file:/path" or "cred:NAME".
+    """
+
+    __slots__ = ("_base", "_value", "reference")
+
+    def __init__(self, reference: str) -> None:
+        self._base = _base_dir.get()
+        self.reference = reference if self._is_reference(reference) else None
+        """How the config points at the value; None when the value itself was written there."""
+        self._value = _resolve(reference, self._base) if self.reference else reference
+        _known.add(self._value)
+
+    @staticmethod
+    def _is_reference(text: str) -> bool:
+        return text.startswith(("env:", "file:", "cred:"))
+
+    def reveal(self) -> str:
+        """The value itself, for the one request it belongs to."""
+        return self._value
+
+    def reread(self) -> bool:
+        """Look the value up again; whether it changed. One that cannot be read now is kept."""
+        if self.reference is None:
+            return False
+        try:
+            fresh = _resolve(self.reference, self._base)
+        except PydanticCustomError:
+            return False
+        changed, self._value = fresh != self._value, fresh
+        _known.add(fresh)
+        return changed
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda _: MASK, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "format": "password", "writeOnly": True}
+
+    @classmethod
+    def _validate(cls, value: Any) -> "Secret":
+        if isinstance(value, Secret):
+            return value
+        if not isinstance(value, str) or not value.strip():
+            raise PydanticCustomError(
+                "secret", 'must be text: the value itself, "env:NAME", "file:/path" or "cred:NAME"'
+            )
+        return cls(value.strip())
+
+
+def _resolve(reference: str, base: Path) -> str:
+    """Look a reference up. Raises PydanticCustomError with what is missing and where it was sought."""
+    scheme, _, name = reference.partition(":")
+    if scheme == "env":
+        value = os.environ.get(name, "")
+        where = f"the environment variable {name}"
+    elif scheme == "file":
+        path = base / name
+        value, where = _read(path), f"the file {path}"
+    else:
+        if not name or "/" in name or name in (".", ".."):
+            raise PydanticCustomError("secret", '"cred:" takes the plain name of a credential')
+        value, where = "", ""
+        for path in credential_paths(name, base):
+            where = f"{where}, {path}" if where else str(path)
+            if path.exists():
+                value, where = _read(path), f"the file {path}"
+                break
+    if not value.strip():
+        raise PydanticCustomError("secret", "no value found (empty or missing): {where}", {"where": where})
+    return value.strip()
+
+
+def credential_paths(name: str, base: Path) -> list[Path]:
+    """Where "cred:NAME" is sought, first hit wins: systemd's folder, /run/secrets, beside the config."""
+    systemd = os.environ.get("CREDENTIALS_DIRECTORY")
+    folders = [Path(systemd)] if systemd else []
+    return [folder / name for folder in [*folders, Path("/run/secrets"), base / "secrets"]]
+
+
+def _read(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > 64 * 1024:
+            raise PydanticCustomError("secret", "not a small plain file: {path}", {"path": str(path)})
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise PydanticCustomError(
+            "secret", "cannot read {path}: {why}", {"path": str(path), "why": why or "error"}
+        ) from None
+
+
+class _Known:
+    """Every secret value of this process, in the forms in which one could turn up elsewhere."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._longest_first: tuple[str, ...] = ()
+
+    def add(self, value: str) -> None:
+        """Remember a value; idempotent."""
+        if len(value) < _SMALLEST_REDACTED or value in self._forms:
+            return
+        raw = value.encode("utf-8", "replace")
+        forms = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1]}
+        forms |= {base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+        self._forms |= forms
+        self._longest_first = tuple(sorted(self._forms, key=len, reverse=True))
+
+    def redact(self, text: str) -> str:
+        for form in self._longest_first:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text
+
+
+_known = _Known()
+
+
+def remember(value: str) -> None:
+    """Treat this value as a secret from now on (e.g. the token inside a URL)."""
+    _known.add(value)
+
+
+def redact(text: str) -> str:
+    """Replace every known secret in a text by `***`."""
+    return _known.redact(text)
