@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from daemon.clock import Clock
 from daemon.http import Http
 
 OWN_SOURCE = "eventferry"
@@ -266,3 +267,22 @@ class Source(ABC):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind of source as the registry knows it."""
+
+    settings: type[BaseModel]
+    build: Callable[[str, Any, Http, Gates, Clock], Source]
+    """Takes the source's name, its checked settings, an HTTP client of its own, the gates and the time."""
+
+
+class Kinds(Protocol):
+    """The kinds of sink there are; each is imported when it is first loaded."""
+
+    def names(self) -> Sequence[str]:
+        """All kinds, ours first."""
+
+    def load(self, name: str) -> SinkKind:
+        """Import one. Raises KeyError if unknown, ImportError with what to install if it cannot be imported."""

@@ -1,0 +1,150 @@
+"""What follows from an outcome for the sink: its health, its pace, what may go out now (pure)."""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.http import LONGEST_RETRY_AFTER
+from daemon.retry import back_off
+
+Health = Literal["ok", "slowed", "failing", "stopped"]
+
+STRIKES_TO_FAIL = 5
+"""So many TryLater in a row, and the sink is probed with single deliveries instead of all of them."""
+FIRST_PROBE, LONGEST_PROBE = timedelta(seconds=30), timedelta(minutes=15)
+FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE = timedelta(minutes=15), timedelta(hours=6)
+FIRST_THROTTLE, LONGEST_THROTTLE = timedelta(seconds=2), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How one sink is doing."""
+
+    since: datetime
+    """When `health` last changed."""
+    health: Health = "ok"
+    reason: str = ""
+    strikes: int = 0
+    """TryLater in a row."""
+    throttles: int = 0
+    held_until: datetime | None = None
+    """Nothing goes out before this time."""
+    probes: int = 0
+    last_probed: int | None = None
+    """The delivery tried last as a probe; the next probe takes another."""
+    probe: bool = True
+    """Whether a stopped sink may be tried by itself now and then."""
+    stopped_by: Literal["", "receiver", "operator"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What may go out now."""
+
+    batches: int
+    probe: bool = False
+    until: datetime | None = None
+    """When to ask again if nothing may go out; None: only when something happens."""
+
+
+def allowance(lane: Lane, *, now: datetime, under_way: int, concurrency: int) -> Allowance:
+    """How many batches may be started now."""
+    if lane.health == "stopped" and (lane.stopped_by == "operator" or not lane.probe):
+        return Allowance(0)
+    if lane.held_until is not None and now < lane.held_until:
+        return Allowance(0, until=lane.held_until)
+    if lane.health in ("failing", "stopped"):
+        return Allowance(0 if under_way else 1, probe=True)
+    return Allowance(max(0, concurrency - under_way))
+
+
+def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: datetime, spread: float) -> Lane:
+    """The lane after one outcome. `spread` is chance, 0 to 1."""
+    if lane.stopped_by == "operator":
+        return lane
+    match outcome:
+        case Delivered() | Rejected():
+            return Lane(since=lane.since if lane.health == "ok" else now)
+        case Closed(reason, may_probe):
+            probes = lane.probes + 1 if lane.health == "stopped" else 1
+            wait = back_off(probes, first=FIRST_STOPPED_PROBE, longest=LONGEST_STOPPED_PROBE, spread=spread)
+            stopped = _turned(lane, "stopped", reason, now)
+            return replace(
+                stopped,
+                stopped_by="receiver",
+                probe=may_probe,
+                probes=probes,
+                held_until=now + wait,
+                last_probed=delivery,
+            )
+        case TryLater():
+            return _after_try_later(lane, outcome, delivery=delivery, probe=probe, now=now, spread=spread)
+
+
+def _after_try_later(
+    lane: Lane, outcome: TryLater, *, delivery: int, probe: bool, now: datetime, spread: float
+) -> Lane:
+    if probe:
+        first, longest = (
+            (FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE) if lane.health == "stopped" else (FIRST_PROBE, LONGEST_PROBE)
+        )
+        wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), outcome.wait or timedelta())
+        return replace(lane, probes=lane.probes + 1, held_until=now + wait, last_probed=delivery, reason=outcome.reason)
+    if outcome.throttled:
+        throttles = lane.throttles + 1
+        wait = outcome.wait or back_off(throttles, first=FIRST_THROTTLE, longest=LONGEST_THROTTLE, spread=spread)
+        slowed = _turned(lane, "slowed", outcome.reason, now) if lane.health == "ok" else lane
+        return replace(slowed, throttles=throttles, held_until=_later(lane.held_until, now + wait))
+    strikes = lane.strikes + 1
+    held = _later(lane.held_until, now + outcome.wait) if outcome.wait else lane.held_until
+    if strikes >= STRIKES_TO_FAIL and lane.health in ("ok", "slowed"):
+        failing = _turned(lane, "failing", outcome.reason, now)
+        wait = back_off(1, first=FIRST_PROBE, longest=LONGEST_PROBE, spread=spread)
+        return replace(failing, strikes=strikes, held_until=_later(held, now + wait), last_probed=delivery)
+    return replace(lane, strikes=strikes, held_until=held)
+
+
+def _turned(lane: Lane, health: Health, reason: str, now: datetime) -> Lane:
+    since = lane.since if lane.health == health else now
+    return replace(lane, health=health, reason=reason, since=since)
+
+
+def _later(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else max(one, other)
+
+
+def stopped_by_operator(lane: Lane, now: datetime) -> Lane:
+    """Stop a sink on command; only a command resumes it."""
+    return replace(_turned(lane, "stopped", "stopped by the operator", now), stopped_by="operator", held_until=None)
+
+
+def resumed(now: datetime) -> Lane:
+    """A lane as new: on command, or because the sink's settings changed."""
+    return Lane(since=now)
+
+
+def shifted(lane: Lane, step: timedelta) -> Lane:
+    """The same wait after the wall clock was set by `step`."""
+    return lane if lane.held_until is None else replace(lane, held_until=lane.held_until + step)
+
+
+def to_json(lane: Lane) -> dict[str, Any]:
+    """For the store."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(lane).items()
+        if value is not None
+    }
+
+
+def from_json(stored: dict[str, Any], now: datetime) -> Lane:
+    """From the store; a hold is never longer than any receiver may ask for."""
+    held = stored.get("held_until")
+    return Lane(
+        **{
+            **stored,
+            "since": datetime.fromisoformat(stored["since"]),
+            "held_until": min(datetime.fromisoformat(held), now + LONGEST_RETRY_AFTER) if held else None,
+        }
+    )

@@ -1,0 +1,62 @@
+"""All that must outlive the process: one object, its parts by subject, each method one transaction."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from daemon.clock import Clock
+from daemon.store.acknowledgements import Acknowledgeable, Acknowledgements
+from daemon.store.browse import Browse, EventFilter
+from daemon.store.database import Database
+from daemon.store.deliveries import Claimed, Deliveries
+from daemon.store.events import Added, Events, Planned
+from daemon.store.gates import GateKeeper
+from daemon.store.notices import Notices
+from daemon.store.place import StoreInUse
+from daemon.store.pruning import Pruned, Pruning
+from daemon.store.replays import Replays, Selection
+from daemon.store.schema import StoreRefused
+from daemon.store.sinks import Enrolled, Sinks
+from daemon.store.sources import SourceMemory, Sources
+from daemon.store.verdicts import Attempted, Claim
+from daemon.store.writer import StoreBroken, StoreClosed
+
+__all__ = [
+    "Acknowledgeable",
+    "Added",
+    "Attempted",
+    "Claim",
+    "Claimed",
+    "Enrolled",
+    "EventFilter",
+    "Planned",
+    "Pruned",
+    "Selection",
+    "SourceMemory",
+    "Store",
+    "StoreBroken",
+    "StoreClosed",
+    "StoreInUse",
+    "StoreRefused",
+]
+
+
+class Store:
+    """The ledger."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.database = Database(path, clock)
+        self.events = Events(self.database)
+        self.deliveries = Deliveries(self.database)
+        self.acknowledgements = Acknowledgements(self.database)
+        self.sinks = Sinks(self.database)
+        self.sources = Sources(self.database)
+        self.gates = GateKeeper(self.database)
+        self.notices = Notices(self.database)
+        self.replays = Replays(self.database)
+        self.pruning = Pruning(self.database)
+        self.browse = Browse(self.database)
+
+    async def shift(self, step: timedelta) -> None:
+        """After the wall clock was set by `step`: everything that waits goes on for as long as before."""
+        self.gates.shift(step)
+        await self.deliveries.shift(step)

@@ -1,0 +1,181 @@
+"""Looking at the ledger: what people and scripts see of it, as plain JSON values."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+
+from daemon.store.database import Database
+from daemon.store.sinks import waiting_by_sink
+from daemon.tables import attempts, counters, deliveries, events, gates, meta, sinks, sources, unidentified, variants
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list, newest first."""
+
+    state: str | None = None
+    """A delivery state, or "unrouted" or "unacknowledged"."""
+    sink: str | None = None
+    kind: str | None = None
+    """A part of the trigger, whatever its case."""
+    since: datetime | None = None
+    limit: int = 50
+
+
+class Browse:
+    """Reads only; safe beside a running daemon."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def status(self) -> dict[str, Any]:
+        """How everything is doing."""
+        return await self._database.read(_status)
+
+    async def events(self, wanted: EventFilter) -> list[dict[str, Any]]:
+        """List events with the state of their deliveries."""
+        return await self._database.read(lambda connection: _list(connection, wanted))
+
+    async def show(self, key: str) -> list[dict[str, Any]]:
+        """All that is known of the events with this key, external id, or delivery id."""
+        return await self._database.read(lambda connection: _show(connection, key))
+
+    async def unidentified(self) -> list[dict[str, Any]]:
+        """What was listed without a usable id."""
+        query = select(unidentified).order_by(unidentified.c.id)
+        return await self._database.read(
+            lambda connection: [_plain(row._mapping, leave=("digest",)) for row in connection.execute(query)]
+        )
+
+
+def _plain(row: Any, *, leave: Sequence[str] = ()) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in leave:
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        elif isinstance(value, bytes):
+            value = value.decode("utf-8", "replace") if name == "body" else value.hex()
+        values[name] = value
+    return values
+
+
+def _status(connection: Connection) -> dict[str, Any]:
+    waiting = waiting_by_sink(connection)
+    delivered = {
+        (row.sink, row.outcome): row.number
+        for row in connection.execute(
+            select(counters.c.sink, counters.c.outcome, func.sum(counters.c.count).label("number")).group_by(
+                counters.c.sink, counters.c.outcome
+            )
+        )
+    }
+    known = {row.name: row for row in connection.execute(select(sinks))}
+    open_events = connection.execute(
+        select(func.count()).select_from(events).where(events.c.acknowledged_at.is_(None))
+    ).scalar()
+    dead = connection.execute(
+        select(func.count()).select_from(deliveries).where(deliveries.c.state.in_(("rejected", "gave_up")))
+    ).scalar()
+    return {
+        "paused": connection.execute(select(meta.c.value).where(meta.c.name == "paused")).scalar() == "yes",
+        "events": {
+            "stored": sum(number for (sink, outcome), number in delivered.items() if sink == "" and outcome != "test"),
+            "unrouted": delivered.get(("", "unrouted"), 0),
+            "unacknowledged": open_events,
+            "unidentified": connection.execute(select(func.count()).select_from(unidentified)).scalar(),
+        },
+        "dead_letters": dead,
+        "sources": [_plain(row._mapping) for row in connection.execute(select(sources))],
+        "gates": [_plain(row._mapping) for row in connection.execute(select(gates))],
+        "sinks": [
+            {
+                "name": name,
+                "kind": known[name].kind if name in known else None,
+                **({"lane": known[name].lane} if name in known else {"lane": None}),
+                "waiting": waiting.get(name, 0),
+                "delivered": delivered.get((name, "delivered"), 0),
+                "rejected": delivered.get((name, "rejected"), 0),
+                "gave_up": delivered.get((name, "gave_up"), 0),
+            }
+            for name in sorted({*known, *waiting})
+        ],
+    }
+
+
+def _list(connection: Connection, wanted: EventFilter) -> list[dict[str, Any]]:
+    query = _filtered(select(events), wanted).order_by(events.c.id.desc()).limit(wanted.limit)
+    rows = connection.execute(query).all()
+    states: dict[int, dict[str, str]] = {}
+    for row in connection.execute(
+        select(deliveries.c.event_id, deliveries.c.sink, deliveries.c.state)
+        .where(deliveries.c.event_id.in_([row.id for row in rows]))
+        .order_by(deliveries.c.id)
+    ):
+        states.setdefault(row.event_id, {})[row.sink] = row.state
+    return [
+        {
+            "key": f"{row.source}:{row.external_id}",
+            **_plain(row._mapping, leave=("id", "data", "raw", "digest", "routed")),
+            "deliveries": states.get(row.id, {}),
+        }
+        for row in rows
+    ]
+
+
+def _filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
+    of_event = deliveries.c.event_id == events.c.id
+    if wanted.state == "unacknowledged":
+        query = query.where(events.c.acknowledged_at.is_(None))
+    elif wanted.state == "unrouted":
+        query = query.where(events.c.routed == 0)
+    conditions = [of_event]
+    if wanted.state not in (None, "unacknowledged", "unrouted"):
+        conditions.append(deliveries.c.state == wanted.state)
+    if wanted.sink is not None:
+        conditions.append(deliveries.c.sink == wanted.sink)
+    if len(conditions) > 1:
+        query = query.where(exists().where(and_(*conditions)))
+    if wanted.kind is not None:
+        query = query.where(events.c.kind.icontains(wanted.kind, autoescape=True))
+    if wanted.since is not None:
+        query = query.where(events.c.stored_at >= wanted.since)
+    return query
+
+
+def _show(connection: Connection, key: str) -> list[dict[str, Any]]:
+    source, _, external_id = key.rpartition(":")
+    named = events.c.external_id == external_id
+    if source:
+        named = and_(named, events.c.source == source)
+    rows = connection.execute(select(events).where(or_(named, events.c.external_id == key)).limit(20)).all()
+    return [_show_one(connection, row) for row in rows]
+
+
+def _show_one(connection: Connection, event: Any) -> dict[str, Any]:
+    tried: dict[int, list[dict[str, Any]]] = {}
+    sent = connection.execute(
+        select(deliveries).where(deliveries.c.event_id == event.id).order_by(deliveries.c.id)
+    ).all()
+    for row in connection.execute(
+        select(attempts).where(attempts.c.delivery_id.in_([one.id for one in sent])).order_by(attempts.c.id)
+    ):
+        tried.setdefault(row.delivery_id, []).append(_plain(row._mapping, leave=("id", "delivery_id")))
+    others = connection.execute(select(variants).where(variants.c.event_id == event.id).order_by(variants.c.id))
+    return {
+        "key": f"{event.source}:{event.external_id}",
+        **_plain(event._mapping, leave=("id", "data", "digest", "routed")),
+        "data": json.loads(event.data),
+        "variants": [
+            {**_plain(row._mapping, leave=("id", "event_id", "digest", "data")), "data": json.loads(row.data)}
+            for row in others
+        ],
+        "deliveries": [
+            {**_plain(row._mapping, leave=("id", "event_id")), "attempts": tried.get(row.id, [])} for row in sent
+        ],
+    }

@@ -1,0 +1,97 @@
+"""Hourly sums, from which all statistics are read, so that pruning loses none of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
+
+from sqlalchemy import Connection
+
+from daemon.contract import Event
+from daemon.store.upsert import upsert
+from daemon.tables import counters
+
+_LARGEST_PRICE = Decimal(10) ** 9
+"""A price beyond this is nonsense; counting it would spoil the sums for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What is counted together."""
+
+    hour: datetime
+    source: str
+    kind: str
+    sink: str
+    outcome: str
+    resource: str
+    currency: str
+    micros: int = 0
+    """Money of one such event, in millionths."""
+
+    @classmethod
+    def of_event(cls, event: Event, now: datetime, *, outcome: str) -> Self:
+        """Count an event once, with its resource and money where its data has them."""
+        resource = _short(event.data.get("resource_id")) or _short(event.data.get("resource_title"))
+        return cls(
+            _hour(now),
+            event.source,
+            event.kind[:200],
+            "",
+            outcome,
+            resource,
+            _short(event.data.get("currency"))[:16],
+            _micros(event.data.get("final_price")),
+        )
+
+    @classmethod
+    def of_delivery(cls, source: str, kind: str, sink: str, outcome: str, now: datetime) -> Self:
+        """Count what became of one attempt."""
+        return cls(_hour(now), source, kind[:200], sink, outcome, "", "")
+
+
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
+def _short(value: Any) -> str:
+    return str(value)[:200].encode("utf-8", "replace").decode() if isinstance(value, str | int) else ""
+
+
+def _micros(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return 0
+    text = str(value)
+    try:
+        price = Decimal(text) if len(text) <= 32 else Decimal(0)
+    except InvalidOperation:
+        return 0
+    return int(price * 1_000_000) if price.is_finite() and abs(price) <= _LARGEST_PRICE else 0
+
+
+def count_up(connection: Connection, counts: Mapping[Count, int]) -> None:
+    """Add to the sums, inside the transaction of what is counted."""
+    if not counts:
+        return
+    merged: dict[Count, tuple[int, int]] = {}
+    for count, times in counts.items():
+        key = Count(**{**asdict(count), "micros": 0})
+        number, micros = merged.get(key, (0, 0))
+        merged[key] = (number + times, micros + times * count.micros)
+    statement = upsert(connection, counters)
+    keys = [column.name for column in counters.primary_key]
+    statement = statement.on_conflict_do_update(
+        index_elements=keys,
+        set_={
+            "count": counters.c.count + statement.excluded["count"],
+            "micros": counters.c.micros + statement.excluded["micros"],
+        },
+    )
+    connection.execute(
+        statement,
+        [
+            {**{name: getattr(key, name) for name in keys}, "count": number, "micros": micros}
+            for key, (number, micros) in merged.items()
+        ],
+    )

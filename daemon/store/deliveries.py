@@ -1,0 +1,216 @@
+"""What goes out: claiming what is due to a sink, and recording each verdict."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from daemon.contract import Delivery, Event, delivery_id
+from daemon.lane import Lane
+from daemon.store.database import Database
+from daemon.store.events import digest_of
+from daemon.store.sinks import release_waiting, save_lane
+from daemon.store.verdicts import Attempted, Claim, record_verdicts
+from daemon.tables import attempts, deliveries, events
+
+DEATHS_TO_QUARANTINE = 3
+"""An attempt that the process did not survive so often is not made again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What may be sent now, and when to look again if it was nothing."""
+
+    claims: tuple[Claim, ...]
+    next_due_at: datetime | None
+    quarantined: int = 0
+
+
+class Deliveries:
+    """The outgoing side of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, sink: str, *, limit: int, lease: timedelta) -> Claimed:
+        """Hand out what is due, oldest due first, and count the attempt before it is made."""
+
+        def operation(connection: Connection, now: datetime) -> Claimed:
+            rows = connection.execute(
+                _CLAIMABLE.where(deliveries.c.sink == sink, deliveries.c.due_at <= now)
+                .order_by(deliveries.c.due_at, deliveries.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            return _hand_out(connection, now, sink, rows, lease)
+
+        return await self._database.write(operation)
+
+    async def claim_probe(self, sink: str, *, last_probed: int | None, lease: timedelta) -> Claimed:
+        """Hand out the one delivery that was not tried for longest, never the same twice running."""
+
+        def operation(connection: Connection, now: datetime) -> Claimed:
+            rows = connection.execute(
+                _CLAIMABLE.where(deliveries.c.sink == sink, deliveries.c.id != (last_probed or 0))
+                .order_by(deliveries.c.tried_at.asc().nulls_first(), deliveries.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).all()
+            return _hand_out(connection, now, sink, rows, lease)
+
+        return await self._database.write(operation)
+
+    async def record(self, sink: str, attempted: Sequence[Attempted], lane: Lane, *, release: bool) -> int:
+        """Store verdicts and the lane's new state; how many deliveries were settled.
+
+        `release`: the sink works again, so what waits for its turn after failures falls due now.
+        """
+
+        def operation(connection: Connection, now: datetime) -> int:
+            settled = record_verdicts(connection, now, sink, attempted)
+            save_lane(connection, now, sink, lane)
+            if release:
+                release_waiting(connection, now, sink)
+            return settled
+
+        return await self._database.write(operation)
+
+    async def unclaim(self, claims: Sequence[Claim]) -> None:
+        """Give back what was claimed and not sent: no attempt was made."""
+
+        def operation(connection: Connection, now: datetime) -> None:
+            for claim in claims:
+                connection.execute(
+                    update(deliveries)
+                    .where(deliveries.c.id == claim.row_id, deliveries.c.attempt == claim.delivery.attempt)
+                    .values(due_at=now, claimed_at=None)
+                )
+
+        await self._database.write(operation)
+
+    async def void_claims(self) -> int:
+        """At start: attempts of an earlier process get no verdict any more, so they fall due now."""
+
+        def operation(connection: Connection, now: datetime) -> int:
+            return connection.execute(
+                update(deliveries)
+                .where(deliveries.c.state == "waiting", deliveries.c.claimed_at.is_not(None))
+                .values(due_at=now)
+            ).rowcount
+
+        return await self._database.write(operation)
+
+    async def shift(self, step: timedelta) -> None:
+        """After the wall clock was set: what waits goes on waiting for as long as before."""
+
+        def operation(connection: Connection, _: datetime) -> None:
+            rows = connection.execute(
+                select(deliveries.c.id, deliveries.c.due_at).where(deliveries.c.state == "waiting")
+            )
+            moved = [{"row_id": row.id, "new_due_at": row.due_at + step} for row in rows]
+            if moved:
+                statement = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
+                connection.execute(statement.values(due_at=bindparam("new_due_at")), moved)
+
+        await self._database.write(operation)
+
+
+_CLAIMABLE = (
+    select(
+        deliveries.c.id,
+        deliveries.c.attempt,
+        deliveries.c.failures,
+        deliveries.c.deaths,
+        deliveries.c.replays,
+        deliveries.c.claimed_at,
+        deliveries.c.progress,
+        events.c.source,
+        events.c.external_id,
+        events.c.channel,
+        events.c.kind,
+        events.c.occurred_at,
+        events.c.data,
+        events.c.raw,
+        events.c.digest,
+    )
+    .join(events, events.c.id == deliveries.c.event_id)
+    .where(deliveries.c.state == "waiting")
+)
+
+
+def _hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[Any], lease: timedelta) -> Claimed:
+    claims: list[Claim] = []
+    quarantined = 0
+    for row in rows:
+        deaths = row.deaths
+        if row.claimed_at is not None:
+            deaths += 1
+            _note_cut_off(connection, row)
+        damaged = row.digest != digest_of(row.kind, row.channel, row.data, row.raw)
+        if damaged or deaths >= DEATHS_TO_QUARANTINE:
+            quarantined += 1
+            why = "its stored content is damaged" if damaged else f"the daemon died {deaths} times while sending it"
+            _quarantine(connection, now, row.id, deaths, f"{why}; not sent")
+        else:
+            claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
+    if claims:
+        connection.execute(
+            _TAKE,
+            [
+                {"row_id": claim.row_id, "until": now + lease, "at": now, "new_failures": claim.failures}
+                for claim in claims
+            ],
+        )
+    next_due_at = connection.execute(
+        select(func.min(deliveries.c.due_at)).where(deliveries.c.sink == sink, deliveries.c.state == "waiting")
+    ).scalar()
+    return Claimed(tuple(claims), next_due_at, quarantined)
+
+
+_TAKE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("row_id"))
+    .values(
+        due_at=bindparam("until"),
+        attempt=deliveries.c.attempt + 1,
+        claimed_at=bindparam("at"),
+        tried_at=bindparam("at"),
+        failures=bindparam("new_failures"),
+    )
+)
+
+
+def _claim(row: Any, sink: str, now: datetime, *, cut_off: bool) -> Claim:
+    event = Event(row.source, row.external_id, row.channel, row.kind, row.occurred_at, json.loads(row.data))
+    delivery = Delivery(
+        id=delivery_id(row.source, row.external_id, sink),
+        event=event,
+        attempt=row.attempt + 1,
+        progress=row.progress or {},
+        replays=row.replays,
+    )
+    return Claim(row.id, delivery, row.failures + cut_off, now)
+
+
+def _note_cut_off(connection: Connection, row: Any) -> None:
+    connection.execute(
+        insert(attempts).values(
+            delivery_id=row.id,
+            attempt=row.attempt,
+            started_at=row.claimed_at,
+            outcome="cut_off",
+            reason="the daemon ended before an answer was recorded; the receiver may have it",
+        )
+    )
+    connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(deaths=deliveries.c.deaths + 1))
+
+
+def _quarantine(connection: Connection, now: datetime, row_id: int, deaths: int, reason: str) -> None:
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == row_id)
+        .values(state="gave_up", reason=reason, deaths=deaths, due_at=None, claimed_at=None, settled_at=now)
+    )

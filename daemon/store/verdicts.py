@@ -1,0 +1,121 @@
+"""Recording what came of attempts: the verdict, the proof of what was sent, the counters."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
+
+from daemon.contract import Delivery, Report
+from daemon.retry import Verdict
+from daemon.secrets import redact
+from daemon.store.counters import Count, count_up
+from daemon.tables import attempts, deliveries
+
+BODY_KEPT = 16 * 1024
+ANSWER_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery handed out for one attempt."""
+
+    row_id: int
+    delivery: Delivery
+    failures: int
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """One attempt with its report and what follows from it."""
+
+    claim: Claim
+    report: Report
+    outcome: str
+    verdict: Verdict
+    duration: timedelta
+
+
+def record_verdicts(connection: Connection, now: datetime, sink: str, attempted: Sequence[Attempted]) -> int:
+    """Store what came of attempts, in a transaction of the caller's; how many deliveries are settled.
+
+    A verdict that comes after its lease, when the attempt number has moved on, changes nothing.
+    """
+    current = {
+        row.id: row.attempt
+        for row in connection.execute(
+            select(deliveries.c.id, deliveries.c.attempt).where(
+                deliveries.c.id.in_([item.claim.row_id for item in attempted]),
+                deliveries.c.claimed_at.is_not(None),
+            )
+        )
+    }
+    attempted = [item for item in attempted if current.get(item.claim.row_id) == item.claim.delivery.attempt]
+    if not attempted:
+        return 0
+    connection.execute(_SETTLE, [_settlement(item, now) for item in attempted])
+    connection.execute(insert(attempts), [_attempt(item) for item in attempted])
+    progressed = [
+        {"row_id": item.claim.row_id, "new_progress": dict(item.report.progress)}
+        for item in attempted
+        if item.report.progress is not None
+    ]
+    if progressed:
+        connection.execute(_PROGRESS, progressed)
+    counts: Counter[Count] = Counter()
+    for item in attempted:
+        event = item.claim.delivery.event
+        outcome = item.verdict.state if item.verdict.state != "waiting" else item.outcome
+        counts[Count.of_delivery(event.source, event.kind, sink, outcome, now)] += 1
+    count_up(connection, counts)
+    return sum(item.verdict.state != "waiting" for item in attempted)
+
+
+_SETTLE = (
+    update(deliveries)
+    .where(and_(deliveries.c.id == bindparam("row_id"), deliveries.c.attempt == bindparam("made")))
+    .values(
+        state=bindparam("new_state"),
+        due_at=bindparam("new_due_at"),
+        reason=bindparam("new_reason"),
+        failures=bindparam("new_failures"),
+        settled_at=bindparam("new_settled_at"),
+        body=bindparam("new_body"),
+        claimed_at=None,
+        deaths=0,
+    )
+)
+_PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
+
+
+def _settlement(item: Attempted, now: datetime) -> Mapping[str, Any]:
+    verdict = item.verdict
+    return {
+        "row_id": item.claim.row_id,
+        "made": item.claim.delivery.attempt,
+        "new_state": verdict.state,
+        "new_due_at": verdict.due_at,
+        "new_reason": redact(verdict.reason)[:500],
+        "new_failures": verdict.failures,
+        "new_settled_at": None if verdict.state == "waiting" else now,
+        "new_body": redact(item.report.body.decode("utf-8", "replace")).encode()[:BODY_KEPT] or None,
+    }
+
+
+def _attempt(item: Attempted) -> Mapping[str, Any]:
+    body = item.report.body
+    return {
+        "delivery_id": item.claim.row_id,
+        "attempt": item.claim.delivery.attempt,
+        "started_at": item.claim.claimed_at,
+        "milliseconds": round(item.duration.total_seconds() * 1000),
+        "outcome": item.outcome,
+        "reason": redact(item.verdict.reason)[:500],
+        "body_size": len(body),
+        "body_digest": sha256(body).digest() if body else None,
+        "answer": redact(item.report.answer)[:ANSWER_KEPT] or None,
+    }
