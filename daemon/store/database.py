@@ -16,7 +16,14 @@ from sqlalchemy.pool import QueuePool
 
 from daemon.clock import Clock
 from daemon.store import schema
-from daemon.store.place import read_or_make_key, require_usable_place, take_lock
+from daemon.store.place import (
+    StoreForbidden,
+    StoreMisplaced,
+    give_to_owner,
+    read_or_make_key,
+    require_usable_place,
+    take_lock,
+)
 from daemon.store.schema import StoreRefused
 from daemon.store.writer import Operation, StoreBroken, Writer
 
@@ -51,6 +58,7 @@ class Database:
         self._write_engine: Engine | None = None
         self._writer: Writer | None = None
         self._key = b""
+        self._reading: list[Any] = []
 
     async def open(self) -> Self:
         """Take ownership, check, migrate, start the writer. Raises StoreRefused or StoreInUse."""
@@ -69,9 +77,9 @@ class Database:
     def open_read_only(self) -> Self:
         """Look at the database beside its owner; writes are impossible. Raises StoreRefused."""
         if not self.path.exists():
-            raise StoreRefused(f"{self.path}: there is no database yet; it is made when the daemon first runs")
+            raise StoreMisplaced(f"{self.path}: there is no database yet; it is made when the daemon first runs")
         if not os.access(self.path, os.R_OK):
-            raise StoreRefused(f"{self.path}: not readable for you; use sudo or the account of the daemon")
+            raise StoreForbidden(f"{self.path}: not readable for you; use sudo or the account of the daemon")
         self._read_engine = _engine(self.path, "BEGIN", query_only=True, read_only=True)
         with refusing(self.path), self._read_engine.connect() as connection:
             schema.require_current(connection, self.path)
@@ -86,7 +94,9 @@ class Database:
                 f"Restore it, or remove {key_file.name} to begin with an empty one"
             )
         if fresh:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            handle = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            give_to_owner(handle, self.path.parent)
+            os.close(handle)
         engine = _engine(self.path, "BEGIN IMMEDIATE")
         try:
             with refusing(self.path), engine.connect() as connection:
@@ -113,7 +123,12 @@ class Database:
         if self._read_engine is None:
             raise StoreRefused(f"{self.path}: not open")
         with self._read_engine.connect() as connection:
-            return query(connection)
+            driver = connection.connection.driver_connection
+            self._reading.append(driver)
+            try:
+                return query(connection)
+            finally:
+                self._reading.remove(driver)
 
     async def check_in_background(self) -> None:
         """Check a large database beside the work. Raises StoreRefused if it is damaged."""
@@ -141,6 +156,8 @@ class Database:
         if self._writer is not None:
             await self._writer.close()
             self._writer = None
+        for driver in list(self._reading):
+            driver.interrupt()
         self._readers.shutdown(wait=True)
         for engine in (self._read_engine, self._write_engine):
             if engine is not None:

@@ -19,6 +19,8 @@ COPIES_KEPT = 3
 class StoreRefused(Exception):
     """The database cannot be used; one line that names the file and the next step."""
 
+    exit_code = 74
+
 
 def require_ours(connection: Connection, path: Path) -> None:
     """Refuse a file that is some other program's. Raises StoreRefused."""

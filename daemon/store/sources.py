@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from daemon.store.database import Database
 from daemon.store.upsert import put
-from daemon.tables import events, meta, sources
+from daemon.tables import meta, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class SourceMemory:
     health: Mapping[str, Any]
     """By kind of access, as `daemon.upstream` writes it; empty at the very first start."""
     first: bool
-    """No whole sweep was ever made, and nothing was ever stored."""
+    """No whole sweep was ever made."""
 
 
 class Sources:
@@ -37,8 +37,7 @@ class Sources:
             if row is None:
                 connection.execute(insert(sources).values(name=name, health={}, changed_at=now))
                 return SourceMemory(None, {}, first=True)
-            any_event = connection.execute(select(events.c.id).where(events.c.source == name).limit(1)).first()
-            return SourceMemory(row.cursor, row.health, first=row.first_sweep_at is None and any_event is None)
+            return SourceMemory(row.cursor, row.health, first=row.first_sweep_at is None)
 
         return await self._database.write(operation)
 

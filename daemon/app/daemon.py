@@ -1,0 +1,246 @@
+"""The daemon as a whole: started in the order in which parts need each other, stopped in the reverse."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from daemon import __version__, log
+from daemon.app.build import BuiltSink, build_sinks, build_sources, route
+from daemon.app.operator import Operator
+from daemon.clock import SteadyClock
+from daemon.contract import Source
+from daemon.control import ControlServer, socket_path
+from daemon.rounds.acknowledge import Acknowledge
+from daemon.rounds.alerts import Alerts
+from daemon.rounds.collect import Collect
+from daemon.rounds.deliver import Deliver
+from daemon.rounds.line import Line
+from daemon.rounds.prune import Prune
+from daemon.schedule import Round, Schedule, watch_clock
+from daemon.settings import Loaded, SourceCommon
+from daemon.store import Store, StoreBroken, StoreRefused
+from daemon.upstream import Pace
+
+SETTLE_PAUSE = timedelta(seconds=1)
+"""After a delivery is settled its event is completed this much later, together with others."""
+FLUSH_SECONDS = 5.0
+LARGEST_STEP = timedelta(days=1)
+PAUSED_LOOK = timedelta(seconds=1)
+PRUNE_AFTER_START = timedelta(minutes=2)
+
+_log = log.get(__name__)
+
+
+class Daemon:
+    """Everything that runs, built from one configuration."""
+
+    def __init__(
+        self, loaded: Loaded, *, sinks: Mapping[str, BuiltSink] | None = None, acknowledging: bool = True
+    ) -> None:
+        self._loaded = loaded
+        self._clock = SteadyClock()
+        self.store = Store(loaded.database, self._clock)
+        self._sinks = build_sinks(loaded) if sinks is None else sinks
+        self._acknowledging = acknowledging
+        self._sources: dict[str, Source] = {}
+        self._schedule = Schedule()
+        self._lanes: dict[str, Deliver] = {}
+        self._lines: list[Line] = []
+        self._collects: dict[str, Collect] = {}
+        self._acknowledges: dict[str, Acknowledge] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._control: ControlServer | None = None
+        self._prune: Prune | None = None
+        self.operator = Operator(self.store, self._lanes)
+        self.stop_wanted = asyncio.Event()
+
+    async def open(self) -> None:
+        """Take the database, remember what was, build lanes and rounds. Raises StoreRefused."""
+        await self.store.database.open()
+        settings = self._loaded.settings
+        await self.store.gates.load()
+        await self.store.deliveries.void_claims()
+        alerts = Alerts(self.store, settings.daemon.alerts, self._wake)
+        lanes = await self.store.sinks.enroll({name: built.enrolled for name, built in self._sinks.items()})
+        paused = await self.store.sources.paused()
+        for name, built in self._sinks.items():
+            self._lanes[name] = Deliver(name, built.sink, lanes[name], built.policy, self.store, alerts, self._settled)
+            self._lanes[name].paused = paused
+        self._sources = build_sources(self._loaded, self.store.gates, self._clock)
+        for name, source in self._sources.items():
+            await self._add_source(name, source, settings.sources[name], alerts)
+        self._prune = Prune(
+            self.store,
+            alerts,
+            keep=settings.daemon.keep,
+            give_up_after={name: sink.give_up_after for name, sink in settings.sinks.items()},
+        )
+
+    async def _add_source(self, name: str, source: Source, settings: SourceCommon, alerts: Alerts) -> None:
+        line = Line(source, name)
+        self._lines.append(line)
+        self._collects[name] = Collect(
+            line,
+            self.store,
+            alerts,
+            pace=Pace(settings.poll, settings.poll_min, settings.poll_max),
+            memory=await self.store.sources.enroll(name),
+            first_start=self._loaded.settings.daemon.first_start,
+            route=partial(route, self._sinks),
+            wake=self._wake,
+        )
+        hold = timedelta() if settings.complete == "when-stored" else settings.complete_within
+        self._acknowledges[name] = Acknowledge(
+            line, self.store, alerts, hold=hold, on_progress=partial(self._schedule.hasten, f"collect:{name}")
+        )
+
+    async def start(self) -> None:
+        """Begin to send, to complete what was left over, then to poll."""
+        self._tasks = [asyncio.create_task(lane.run(), name=f"lane:{name}") for name, lane in self._lanes.items()]
+        self._tasks.append(asyncio.create_task(watch_clock(self._clock, self._stepped), name="clock"))
+        self._tasks.append(asyncio.create_task(self._check_database(), name="check"))
+        self._control = ControlServer(
+            socket_path(self._loaded.database), {**self.operator.commands(), "ping": self._ping}
+        )
+        await self._control.start()
+        self._schedule.start()
+        for name, collect in self._collects.items():
+            acknowledge = self._acknowledge_round(name)
+            self._schedule.add(f"acknowledge:{name}", self._unless_paused(acknowledge), first=SETTLE_PAUSE)
+            self._schedule.add(f"collect:{name}", self._unless_paused(leftovers_first(acknowledge, collect)))
+        if self._prune is not None:
+            self._schedule.add("prune", self._prune, first=PRUNE_AFTER_START)
+        _log.info(
+            "daemon.started",
+            version=__version__,
+            pid=os.getpid(),
+            database=str(self._loaded.database),
+            sources=list(self._sources),
+            sinks=list(self._lanes),
+        )
+
+    def _acknowledge_round(self, name: str) -> Round:
+        async def nothing() -> timedelta | None:
+            return None
+
+        return self._acknowledges[name] if self._acknowledging else nothing
+
+    def _unless_paused(self, round_: Round) -> Round:
+        async def look() -> timedelta | None:
+            if any(lane.paused for lane in self._lanes.values()):
+                return PAUSED_LOOK
+            return await round_()
+
+        return look
+
+    async def serve(self) -> int:
+        """Run until told to stop, or until the database breaks; the exit code."""
+        self._listen_to_signals()
+        stop = asyncio.ensure_future(self.stop_wanted.wait())
+        await asyncio.wait({stop, self.store.database.broken}, return_when=asyncio.FIRST_COMPLETED)
+        if self.store.database.broken.done():
+            stop.cancel()
+            _log.error(
+                "store.broken", reason=str(self.store.database.broken.result()), database=str(self._loaded.database)
+            )
+            await self.abandon()
+            return 74
+        await self.stop()
+        return 0
+
+    def _listen_to_signals(self) -> None:
+        def on_signal(number: signal.Signals) -> None:
+            if self.stop_wanted.is_set():
+                _log.warning("daemon.stopped_at_once", signal=number.name)
+                log.shutdown()
+                os._exit(1)
+            _log.info("daemon.stopping", signal=number.name)
+            self.stop_wanted.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+
+    async def once(self) -> list[str]:
+        """One full round: complete, poll, deliver what is due, complete; the troubles there were."""
+        self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
+        for name, collect in self._collects.items():
+            await leftovers_first(self._acknowledge_round(name), collect)()
+        for lane in self._lanes.values():
+            await lane.drained()
+        for name in self._acknowledges:
+            await self._acknowledge_round(name)()
+        return [trouble for line in self._lines for trouble in line.troubles()]
+
+    async def stop(self) -> None:
+        """Start nothing new, let what runs end, flush verdicts and completions, close everything."""
+        within = self._loaded.settings.daemon.stop_timeout
+        lanes = [lane.stop(within) for lane in self._lanes.values()]
+        cut_off, _ = await asyncio.gather(
+            asyncio.gather(*lanes), self._schedule.stop(min(within, timedelta(seconds=5)))
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                for name in self._acknowledges:
+                    await self._acknowledge_round(name)()
+        await self._close()
+        _log.info("daemon.stopped", cut_off=sum(cut_off))
+
+    async def abandon(self) -> None:
+        """Stop without writing: the database cannot be trusted any more."""
+        await self._schedule.stop(timedelta())
+        await self._close()
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._control is not None:
+            await self._control.stop()
+        for closing in [*(built.sink for built in self._sinks.values()), *self._sources.values()]:
+            with suppress(Exception):
+                await closing.close()
+        await self.store.database.close()
+
+    def _wake(self, names: Collection[str]) -> None:
+        for name in names:
+            if name in self._lanes:
+                self._lanes[name].wake()
+
+    def _settled(self) -> None:
+        for name in self._acknowledges:
+            self._schedule.hasten(f"acknowledge:{name}", SETTLE_PAUSE)
+
+    async def _stepped(self, step: timedelta) -> None:
+        if abs(step) > LARGEST_STEP and self._prune is not None:
+            self._prune.suspended = True
+        await self.store.shift(step)
+        for lane in self._lanes.values():
+            lane.shift(step)
+        self._schedule.rearm()
+
+    async def _check_database(self) -> None:
+        try:
+            await self.store.database.check_in_background()
+        except StoreRefused as refused:
+            if not self.store.database.broken.done():
+                self.store.database.broken.set_result(StoreBroken(str(refused)))
+
+    async def _ping(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"pid": os.getpid(), "version": __version__, "disk_full": self.store.database.disk_full}
+
+
+def leftovers_first(acknowledge: Round, collect: Round) -> Round:
+    """Before the first sweep, complete what an earlier process had delivered but not yet completed."""
+    to_do = [acknowledge]
+
+    async def round_() -> timedelta | None:
+        while to_do:
+            await to_do.pop()()
+        return await collect()
+
+    return round_

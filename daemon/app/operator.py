@@ -1,0 +1,95 @@
+"""What a person may do to the ledger and the lanes, with or without a running daemon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from daemon.control import Command, CommandRefused
+from daemon.lane import Lane, resumed, stopped_by_operator
+from daemon.rounds.deliver import Deliver
+from daemon.store import Selection, Store
+from daemon.store.replays import REPLAYABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Carries out writing commands; `lanes` is empty where no daemon runs."""
+
+    store: Store
+    lanes: Mapping[str, Deliver]
+
+    def commands(self) -> Mapping[str, Command]:
+        """By the name under which the control socket offers them."""
+        return {
+            "replay": self.replay,
+            "stop_sink": self.stop_sink,
+            "resume_sink": self.resume_sink,
+            "pause": self.pause,
+            "resume": self.resume,
+        }
+
+    async def replay(self, arguments: Mapping[str, Any]) -> dict[str, int]:
+        """Send again: `keys`, `sinks`, `states`, `since`, `add_to`, `count_only`; how many."""
+        selection = _selection(arguments)
+        if arguments.get("count_only"):
+            return {"deliveries": await self.store.replays.matching(selection)}
+        add_to = [str(name) for name in arguments.get("add_to", ())]
+        for name in add_to:
+            await self._require_sink(name)
+        number = await self.store.replays.replay(selection, add_to=add_to)
+        for lane in self.lanes.values():
+            lane.wake()
+        return {"deliveries": number}
+
+    async def stop_sink(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Stop sending to `name`; what it should get waits."""
+        return await self._set_lane(str(arguments.get("name")), stop=True)
+
+    async def resume_sink(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Go on sending to `name`, at once and with all that waits."""
+        return await self._set_lane(str(arguments.get("name")), stop=False)
+
+    async def _set_lane(self, name: str, *, stop: bool) -> dict[str, str]:
+        now = self.store.database.clock()
+        lane = self.lanes.get(name)
+        state: Lane = stopped_by_operator(lane.lane if lane else resumed(now), now) if stop else resumed(now)
+        if not await self.store.sinks.set_lane(name, state, release=not stop):
+            raise CommandRefused(f"no sink is called {name}; see: eventferry sinks")
+        if lane is not None:
+            lane.lane = state
+            lane.wake()
+        return {"sink": name, "health": state.health}
+
+    async def _require_sink(self, name: str) -> None:
+        known = (await self.store.browse.status())["sinks"]
+        if not any(sink["name"] == name and sink["kind"] for sink in known):
+            raise CommandRefused(f"no sink is called {name}; see: eventferry sinks")
+
+    async def pause(self, arguments: Mapping[str, Any]) -> dict[str, bool]:
+        """Stop polling, sending and completing until resumed, over restarts."""
+        return await self._set_paused(True)
+
+    async def resume(self, arguments: Mapping[str, Any]) -> dict[str, bool]:
+        """Go on after a pause."""
+        return await self._set_paused(False)
+
+    async def _set_paused(self, paused: bool) -> dict[str, bool]:
+        await self.store.sources.set_paused(paused)
+        for lane in self.lanes.values():
+            lane.paused = paused
+            lane.wake()
+        return {"paused": paused}
+
+
+def _selection(arguments: Mapping[str, Any]) -> Selection:
+    states = [str(state) for state in arguments.get("states") or REPLAYABLE]
+    if wrong := [state for state in states if state not in REPLAYABLE]:
+        raise CommandRefused(f"{wrong[0]} is no state to replay from; there are {', '.join(REPLAYABLE)}")
+    since = arguments.get("since")
+    return Selection(
+        keys=[str(key) for key in arguments.get("keys") or ()],
+        sinks=[str(name) for name in arguments.get("sinks") or ()],
+        states=states,
+        since=datetime.fromisoformat(since) if since else None,
+    )

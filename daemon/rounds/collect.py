@@ -1,0 +1,169 @@
+"""Bring what is new at one source into the store."""
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from daemon import log
+from daemon.contract import Event, Page, SourceRefused, SourceTrouble
+from daemon.rounds.alerts import Alerts
+from daemon.rounds.line import Line
+from daemon.store import Added, Planned, SourceMemory, Store
+from daemon.upstream import Pace, Upstream, after_sweep, after_trouble, from_json, next_sweep, next_try
+
+TOKEN_LOOK = timedelta(seconds=30)
+"""While the token is refused: how often it is looked up again, to ask at once when it is another."""
+ELSEWHERE_REPEATS = 3
+
+_log = log.get(__name__)
+
+
+@dataclass(slots=True)
+class _Sweep:
+    began_at: datetime
+    listed: set[str] = field(default_factory=set)
+    new: int = 0
+    whole: bool = False
+
+
+class Collect:
+    """The round that asks one source for what is new."""
+
+    def __init__(
+        self,
+        line: Line,
+        store: Store,
+        alerts: Alerts,
+        *,
+        pace: Pace,
+        memory: SourceMemory,
+        first_start: Literal["send", "record"],
+        route: Callable[[Event], tuple[str, ...]],
+        wake: Callable[[Collection[str]], None],
+    ) -> None:
+        self._line = line
+        self._store = store
+        self._alerts = alerts
+        self._pace = pace
+        self._first = memory.first
+        self._record_only = memory.first and first_start == "record"
+        self._route = route
+        self._wake = wake
+        self._refused_until: datetime | None = None
+        self._elsewhere = 0
+        now = store.database.clock()
+        for access in ("read", "write"):
+            stored = memory.health.get(access)
+            line.health[access] = from_json(stored) if stored else Upstream(since=now)
+
+    async def __call__(self) -> timedelta:
+        """One sweep over all pages; how long to wait for the next."""
+        now = self._store.database.clock()
+        if (
+            self._refused_until is not None
+            and now < self._refused_until
+            and not self._line.source.credentials_changed()
+        ):
+            return min(self._refused_until - now, TOKEN_LOOK)
+        self._refused_until = None
+        try:
+            async with self._line.lock:
+                sweep = await self._sweep()
+        except SourceTrouble as trouble:
+            return await self._troubled(trouble)
+        return await self._swept(sweep)
+
+    async def _sweep(self) -> _Sweep:
+        sweep = _Sweep(self._store.database.clock())
+        self._line.crowded_rows = 0
+        cursor = await self._store.sources.cursor(self._line.name)
+        async for page in self._line.source.fetch(cursor):
+            added = await self._add(page)
+            sweep.listed.update(item.event.external_id for item in page.events)
+            sweep.new += len(added.new)
+            sweep.whole = page.last
+            if page.crowded:
+                self._line.crowded_rows = max(self._line.crowded_rows, len(page.events))
+                self._line.more_waits |= bool(added.new)
+        if sweep.whole:
+            gone = await self._store.acknowledgements.gone(
+                self._line.name, listed=sweep.listed, stored_before=sweep.began_at
+            )
+            await self._report_gone(gone)
+        return sweep
+
+    async def _add(self, page: Page) -> Added:
+        planned = [Planned(item, self._route(item.event), skip=self._record_only) for item in page.events]
+        added = await self._store.events.add(self._line.name, planned, aside=page.unidentified, cursor=page.cursor)
+        self._wake(added.woken)
+        if added.new:
+            _log.info("events.stored", source=self._line.name, count=len(added.new))
+        await self._report(added)
+        return added
+
+    async def _report(self, added: Added) -> None:
+        name = self._line.name
+        if added.unidentified:
+            await self._alerts.tell(
+                "alert.unidentified",
+                name,
+                f"{name} listed {added.unidentified} without a usable id. It may be a sale: see `eventferry events "
+                "--unidentified`. It stays listed upstream; nothing is lost.",
+            )
+        for kind in {event.kind for event in added.unrouted}:
+            await self._alerts.tell(
+                "alert.unrouted",
+                kind,
+                f'No sink wants events of the trigger "{kind}". They are stored and completed, and can be replayed.',
+                again_after=None,
+            )
+        for event in added.changed:
+            _log.warning("event.changed", event_key=event.key)
+        if added.returned:
+            await self._alerts.tell(
+                "alert.returned",
+                name,
+                f"{name} lists events again although they were completed, e.g. {added.returned[0]}. They are completed "
+                "again, ever more slowly, and not sent again.",
+            )
+
+    async def _report_gone(self, gone: int) -> None:
+        if not gone:
+            return
+        self._elsewhere += 1
+        _log.warning("events.completed_elsewhere", source=self._line.name, count=gone)
+        if self._elsewhere >= ELSEWHERE_REPEATS:
+            await self._alerts.tell(
+                "alert.completed_elsewhere",
+                self._line.name,
+                f"Somebody else completes events of {self._line.name}: is an old server still running?",
+            )
+
+    async def _swept(self, sweep: _Sweep) -> timedelta:
+        name, before = self._line.name, self._line.health["read"]
+        now = self._store.database.clock()
+        self._line.health["read"] = after = after_sweep(before, new=sweep.new, pace=self._pace, now=now)
+        if before.health != "ok":
+            _log.info("source.recovered", source=name, after=str(now - before.since))
+        await self._alerts.over("alert.source", name, f"{name} answers again.")
+        if self._first:
+            _log.info("source.first_sweep", source=name, waited=sweep.new, sent=not self._record_only)
+        self._first = self._record_only = False
+        await self._store.sources.save(name, self._line.stored_health(), swept=True)
+        return next_sweep(after, pace=self._pace, spread=random.random())
+
+    async def _troubled(self, trouble: SourceTrouble) -> timedelta:
+        name, before = self._line.name, self._line.health["read"]
+        now = self._store.database.clock()
+        self._line.health["read"] = after = after_trouble(before, trouble, now=now)
+        if after.health != before.health:
+            _log.warning(f"source.{after.health}", source=name, reason=str(trouble))
+        wait = next_try(after, trouble, now=now, spread=random.random())
+        if isinstance(trouble, SourceRefused):
+            self._refused_until = now + wait
+            await self._alerts.tell("alert.source", name, str(trouble))
+            wait = min(wait, TOKEN_LOOK)
+        await self._store.sources.save(name, self._line.stored_health(), swept=False)
+        return wait

@@ -1,0 +1,228 @@
+"""Hand one sink what is due to it, and record each verdict."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from daemon import log
+from daemon.contract import Closed, Delivered, Outcome, Rejected, Report, Sink, TryLater
+from daemon.lane import Lane, after, allowance, shifted
+from daemon.retry import judge
+from daemon.rounds.alerts import Alerts
+from daemon.store import Attempted, Claim, Claimed, Store, StoreClosed
+
+OUTCOME_NAMES: dict[type, str] = {
+    Delivered: "delivered",
+    TryLater: "try_later",
+    Rejected: "rejected",
+    Closed: "closed",
+}
+STOPPED = TryLater("the daemon was stopped while this was under way; the receiver may have it", throttled=True)
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LanePolicy:
+    """How a sink is treated."""
+
+    waits: tuple[timedelta, ...]
+    concurrency: int
+    batch_limit: int
+    deadline: timedelta
+    """For one call of the sink, whatever it does."""
+
+
+class Deliver:
+    """One sink's lane: what is due goes out as soon as it may, beside all other lanes."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        lane: Lane,
+        policy: LanePolicy,
+        store: Store,
+        alerts: Alerts,
+        on_settled: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.lane = lane
+        self.paused = False
+        self._sink = sink
+        self._policy = policy
+        self._store = store
+        self._alerts = alerts
+        self._on_settled = on_settled
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._looking = False
+        self._calm = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._woken.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way and nothing more may go out now."""
+        while self._under_way or self._looking or self._woken.is_set():
+            self._calm.clear()
+            await self._calm.wait()
+
+    async def run(self) -> None:
+        """Send what is due, until stopped."""
+        self.wake()
+        while not self._stopping:
+            self._woken.clear()
+            self._looking = True
+            try:
+                wait = await self._start_what_may_go()
+            except StoreClosed:
+                return
+            finally:
+                self._looking = False
+                self._calm.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wait is None else max(wait.total_seconds(), 0)):
+                    await self._woken.wait()
+
+    async def _start_what_may_go(self) -> timedelta | None:
+        """Claim and start as much as may go out now; how long until that may change by itself."""
+        now = self._store.database.clock()
+        may = allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
+        if self.paused or may.batches == 0:
+            return None if self.paused or may.until is None else may.until - now
+        claimed, probing = await self._claim(may.batches * self._policy.batch_limit, probe=may.probe)
+        size = 1 if may.probe else self._policy.batch_limit
+        if self._stopping:
+            await self._store.deliveries.unclaim(claimed.claims)
+            return None
+        for start in range(0, len(claimed.claims), size):
+            task = asyncio.create_task(self._send(claimed.claims[start : start + size], probing))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+        if claimed.quarantined:
+            await self._tell_dead(
+                claimed.quarantined, "were not sent: their content is damaged, or sending them killed us"
+            )
+        return None if claimed.next_due_at is None else claimed.next_due_at - now
+
+    async def _claim(self, limit: int, *, probe: bool) -> tuple[Claimed, bool]:
+        """What to send, and whether it is a probe: one that must not use up the delivery's attempts."""
+        lease = self._policy.deadline * 2
+        if probe:
+            claimed = await self._store.deliveries.claim_probe(
+                self.name, last_probed=self.lane.last_probed, lease=lease
+            )
+            if claimed.claims:
+                return claimed, True
+            limit = 1
+        return await self._store.deliveries.claim(self.name, limit=limit, lease=lease), False
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self.wake()
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, StoreClosed):
+            _log.error("delivery.crashed", sink=self.name, exc_info=error)
+
+    async def _send(self, claims: Sequence[Claim], probe: bool) -> None:
+        began = time.monotonic()
+        reports = await self._reports(claims)
+        duration = timedelta(seconds=time.monotonic() - began)
+        before = self.lane
+        attempted = [
+            self._judged(claim, report, duration, probe=probe) for claim, report in zip(claims, reports, strict=True)
+        ]
+        works_again = self.lane.health == "ok" and before.health in ("failing", "stopped")
+        settled = await self._store.deliveries.record(self.name, attempted, self.lane, release=works_again)
+        if settled:
+            self._on_settled()
+        await self._tell_changes(before, attempted)
+
+    async def _reports(self, claims: Sequence[Claim]) -> Sequence[Report]:
+        """Ask the sink; whatever it does becomes one report for each delivery."""
+        seconds = self._policy.deadline.total_seconds()
+        outcome: Outcome
+        try:
+            async with asyncio.timeout(seconds):
+                reports = await self._sink.deliver_batch([claim.delivery for claim in claims])
+            if len(reports) == len(claims):
+                return reports
+            outcome = TryLater("the sink answered for another number of deliveries than it was given")
+        except TimeoutError:
+            outcome = TryLater(f"no answer within {seconds:g} s; the receiver may have it")
+        except asyncio.CancelledError:
+            outcome = STOPPED
+        except Exception as error:  # noqa: BLE001 - a sink that breaks its promise must not take the lane with it
+            _log.error("sink.raised", sink=self.name, exc_info=error)
+            outcome = TryLater(f"the sink itself failed ({type(error).__name__})")
+        return [Report(outcome)] * len(claims)
+
+    def _judged(self, claim: Claim, report: Report, duration: timedelta, *, probe: bool) -> Attempted:
+        now, spread = self._store.database.clock(), random.random()
+        verdict = judge(
+            report.outcome, failures=claim.failures, waits=self._policy.waits, now=now, spread=spread, counts=not probe
+        )
+        if report.outcome is STOPPED:
+            verdict = replace(verdict, due_at=now)
+        else:
+            self.lane = after(self.lane, report.outcome, delivery=claim.row_id, probe=probe, now=now, spread=spread)
+        event = claim.delivery.event
+        _log.info(
+            "delivery.settled" if verdict.state != "waiting" else "delivery.postponed",
+            event_key=event.key,
+            sink=self.name,
+            state=verdict.state,
+            attempt=claim.delivery.attempt,
+            reason=verdict.reason,
+        )
+        return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
+
+    async def _tell_changes(self, before: Lane, attempted: Sequence[Attempted]) -> None:
+        lane = self.lane
+        if lane.health != before.health:
+            _log.warning(f"sink.{lane.health}", sink=self.name, reason=lane.reason)
+            if lane.health == "stopped":
+                await self._alerts.tell(
+                    "alert.sink",
+                    self.name,
+                    f"{self.name} stopped: {lane.reason}. What it should get waits, nothing is lost. Mend it in the "
+                    f"config and restart, or: eventferry sinks resume {self.name}",
+                    about_sink=self.name,
+                )
+            elif lane.health == "ok":
+                await self._alerts.over("alert.sink", self.name, f"{self.name} works again.", about_sink=self.name)
+        if dead := [item for item in attempted if item.verdict.state in ("rejected", "gave_up")]:
+            await self._tell_dead(len(dead), f"were {dead[0].verdict.state}: {dead[0].verdict.reason}")
+
+    async def _tell_dead(self, number: int, what: str) -> None:
+        await self._alerts.tell(
+            "alert.dead_letter",
+            self.name,
+            f"{number} deliveries of {self.name} {what}. They are kept: eventferry events --dead",
+            about_sink=self.name,
+            again_after=timedelta(hours=1),
+        )
+
+    def shift(self, step: timedelta) -> None:
+        """After the wall clock was set: what holds the lane goes on for as long as before."""
+        self.lane = shifted(self.lane, step)
+        self.wake()
+
+    async def stop(self, within: timedelta) -> int:
+        """Start nothing more; what is under way gets so long, then is cut off; how many were."""
+        self._stopping = True
+        self.wake()
+        if not self._under_way:
+            return 0
+        _, late = await asyncio.wait(self._under_way, timeout=within.total_seconds())
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=5)
+        return len(late)

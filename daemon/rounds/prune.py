@@ -1,0 +1,60 @@
+"""Forget what is old and settled, and give up what has waited for too long."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from daemon import log
+from daemon.rounds.alerts import Alerts
+from daemon.store import Store
+
+EVERY = timedelta(hours=1)
+STEP = 1000
+"""Events a transaction; measured to hold the writer for some ten milliseconds."""
+BREATH_SECONDS = 0.05
+
+_log = log.get(__name__)
+
+
+class Prune:
+    """The hourly round of the housekeeper."""
+
+    def __init__(
+        self, store: Store, alerts: Alerts, *, keep: timedelta, give_up_after: Mapping[str, timedelta]
+    ) -> None:
+        self._store = store
+        self._alerts = alerts
+        self._keep = keep
+        self._give_up_after = give_up_after
+        self.suspended = False
+        """The wall clock was set by more than a day: until a restart nothing counts as old."""
+
+    async def __call__(self) -> timedelta:
+        """Remove and give up, in small steps."""
+        if self.suspended:
+            return EVERY
+        for sink, after in self._give_up_after.items():
+            await self._give_up(sink, after)
+        removed, next_id = 0, 0
+        while True:
+            pruned = await self._store.pruning.step(keep=self._keep, from_id=next_id, limit=STEP)
+            removed += pruned.removed
+            if pruned.next_id is None:
+                break
+            next_id = pruned.next_id
+            await asyncio.sleep(BREATH_SECONDS)
+        await self._store.pruning.remnants(keep=self._keep)
+        if removed:
+            _log.info("events.pruned", count=removed)
+        return EVERY
+
+    async def _give_up(self, sink: str, after: timedelta) -> None:
+        total = 0
+        while number := await self._store.pruning.give_up_waiting(sink, after=after, limit=STEP):
+            total += number
+            await asyncio.sleep(BREATH_SECONDS)
+        if total:
+            text = (
+                f"{total} deliveries of {sink} waited longer than {after.days} days and were given up. They are kept."
+            )
+            await self._alerts.tell("alert.dead_letter", sink, text, about_sink=sink, again_after=timedelta(hours=1))

@@ -1,0 +1,136 @@
+"""When each round runs; the only file that knows APScheduler."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from daemon import log
+from daemon.clock import SteadyClock
+from daemon.retry import back_off
+from daemon.store import StoreBroken, StoreClosed
+
+Round = Callable[[], Awaitable[timedelta | None]]
+"""One round of work; answers how long to wait for the next, None: until it is hastened."""
+
+FIRST_CRASH_WAIT, LONGEST_CRASH_WAIT = timedelta(seconds=5), timedelta(minutes=5)
+
+_log = log.get(__name__)
+
+
+@dataclass(slots=True)
+class _Job:
+    round: Round
+    due: float | None = None
+    """On the monotonic clock; None: not planned."""
+    running: bool = False
+    again_in: timedelta | None = None
+    """Hastened while running."""
+    crashes: int = 0
+
+
+class Schedule:
+    """Runs each round when it wants to run, never the same one twice at a time.
+
+    APScheduler counts in wall time, so a clock that is set back would silence it: `rearm` plans
+    everything anew from our own monotonic deadlines.
+    """
+
+    def __init__(self) -> None:
+        # Its default grace of one second would drop a round after a short stall.
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        self._jobs: dict[str, _Job] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to run what is planned."""
+        self._scheduler.start()
+
+    def add(self, name: str, round_: Round, *, first: timedelta = timedelta()) -> None:
+        """Know a round, and run it for the first time after this long."""
+        self._jobs[name] = _Job(round_)
+        self._plan(name, first)
+
+    def hasten(self, name: str, within: timedelta = timedelta()) -> None:
+        """Run a round no later than this; one that was not added (`once` adds none) is nobody's to hasten."""
+        job = self._jobs.get(name)
+        if job is None:
+            return
+        if job.running:
+            job.again_in = within if job.again_in is None else min(job.again_in, within)
+        elif job.due is None or job.due > time.monotonic() + within.total_seconds():
+            self._plan(name, within)
+
+    def rearm(self) -> None:
+        """The wall clock was set: plan everything anew."""
+        for name, job in self._jobs.items():
+            if job.due is not None and not job.running:
+                self._plan(name, timedelta(seconds=max(0.0, job.due - time.monotonic())))
+
+    def _plan(self, name: str, wait: timedelta) -> None:
+        if self._stopping:
+            return
+        self._jobs[name].due = time.monotonic() + wait.total_seconds()
+        self._scheduler.add_job(
+            self._run, DateTrigger(datetime.now(UTC) + wait, timezone=UTC), args=[name], id=name, replace_existing=True
+        )
+
+    async def _run(self, name: str) -> None:
+        job = self._jobs[name]
+        if job.running or self._stopping:
+            return
+        job.running, job.due, job.again_in = True, None, None
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        try:
+            wait = await self._once(name, job)
+        finally:
+            job.running = False
+            if task is not None:
+                self._tasks.discard(task)
+        wishes = [wish for wish in (wait, job.again_in) if wish is not None]
+        if wishes:
+            self._plan(name, min(wishes))
+
+    async def _once(self, name: str, job: _Job) -> timedelta | None:
+        try:
+            wait = await job.round()
+        except (StoreClosed, StoreBroken):
+            return None
+        except Exception as error:  # noqa: BLE001 - one round's fault must not end the others, or itself
+            job.crashes += 1
+            _log.error("round.crashed", round=name, exc_info=error)
+            return back_off(job.crashes, first=FIRST_CRASH_WAIT, longest=LONGEST_CRASH_WAIT, spread=0)
+        job.crashes = 0
+        return wait
+
+    async def stop(self, within: timedelta) -> None:
+        """Start nothing more and wait so long for what runs; then cut it off."""
+        self._stopping = True
+        if not self._scheduler.running:
+            return
+        self._scheduler.pause()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within.total_seconds())
+            for task in late:
+                task.cancel()
+        # With wait=True it would cancel running rounds instead of waiting for them.
+        self._scheduler.shutdown(wait=False)
+        await asyncio.sleep(0)
+
+
+async def watch_clock(clock: SteadyClock, on_step: Callable[[timedelta], Awaitable[None]]) -> None:
+    """Look every second whether somebody set the wall clock, and tell how far."""
+    while True:
+        await asyncio.sleep(1)
+        if (step := clock.resync()) is not None:
+            _log.warning("clock.stepped", seconds=round(step.total_seconds(), 1))
+            await on_step(step)
