@@ -1,6 +1,6 @@
 """Start to first delivery, commit to delivery, idle memory and CPU of the real process, over real sockets.
 
-Run with `.venv/bin/python benchmarks/basics.py [rounds]`. Machines are noisy: read medians, and compare runs of one machine.
+Run with `.venv/bin/python benchmarks/basics.py [rounds]`. Machines are noisy: read medians, compare runs on one.
 """
 
 import asyncio
@@ -45,8 +45,7 @@ async def first_delivery() -> float:
             sim.upstream.add_sample("purchase")
             began = time.monotonic()
             process = await started(folder)
-            while not sim.inbox.received("hook"):
-                await asyncio.sleep(0.002)
+            await sim.until(lambda: sim.inbox.received("hook"))
             took = sim.inbox.received("hook")[0].at - began
             process.terminate()
             await process.wait()
@@ -64,8 +63,7 @@ async def latencies(events: int) -> list[float]:
             for _ in range(events):
                 sim.upstream.add_sample("purchase")
                 await asyncio.sleep(0.2)
-            while len(sim.inbox.received("hook")) < events:
-                await asyncio.sleep(0.05)
+            await sim.until(lambda: len(sim.inbox.received("hook")) >= events)
             process.terminate()
             await process.wait()
             connection = sqlite3.connect(folder / "eventferry.db")
@@ -95,8 +93,7 @@ async def idle() -> tuple[float, float]:
             before = cpu_seconds(stat)
             await asyncio.sleep(IDLE_SECONDS)
             used = cpu_seconds(stat) - before
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            resident = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+            resident = resident_mb(Path(f"/proc/{process.pid}/status"))
             process.terminate()
             await process.wait()
             return resident, 100 * used / IDLE_SECONDS
@@ -105,6 +102,10 @@ async def idle() -> tuple[float, float]:
 def cpu_seconds(stat: Path) -> float:
     fields = stat.read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(status: Path) -> float:
+    return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmRSS"))
 
 
 async def main(rounds: int) -> None:

@@ -25,6 +25,8 @@ _log = log.get(__name__)
 class CommandRefused(Exception):
     """The command cannot be carried out; one line fit for people."""
 
+    exit_code = 1
+
 
 class NotRunning(Exception):
     """No daemon listens there."""
@@ -51,7 +53,8 @@ class ControlServer:
                 listener.bind(name)
         finally:
             os.umask(before)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_LINE)
+        # Not start_unix_server: from Python 3.13 on it looks for the name we bound to, which means nothing any more.
+        self._server = await asyncio.start_server(self._serve, sock=listener, limit=LONGEST_LINE)
 
     async def stop(self) -> None:
         """Stop listening and remove the socket."""
@@ -59,6 +62,7 @@ class ControlServer:
             self._server.close()
             for client in self._clients:
                 client.cancel()
+            await asyncio.gather(*self._clients, return_exceptions=True)
             with suppress(FileNotFoundError):
                 self.path.unlink()
 

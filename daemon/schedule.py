@@ -18,6 +18,8 @@ Round = Callable[[], Awaitable[timedelta | None]]
 """One round of work; answers how long to wait for the next, None: until it is hastened."""
 
 FIRST_CRASH_WAIT, LONGEST_CRASH_WAIT = timedelta(seconds=5), timedelta(minutes=5)
+TOO_EARLY_SECONDS = 1.0
+CUT_OFF_SECONDS = 1.0
 
 _log = log.get(__name__)
 
@@ -41,9 +43,10 @@ class Schedule:
     """
 
     def __init__(self) -> None:
-        # Its default grace of one second would drop a round after a short stall.
+        # Its default grace of one second would drop a round after a short stall. A round plans its next run
+        # while it still counts as running, hence two; `_run` sees to it that there is only one.
         self._scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2}
         )
         self._jobs: dict[str, _Job] = {}
         self._tasks: set[asyncio.Task[object]] = set()
@@ -59,9 +62,12 @@ class Schedule:
         self._plan(name, first)
 
     def hasten(self, name: str, within: timedelta = timedelta()) -> None:
-        """Run a round no later than this; one that was not added (`once` adds none) is nobody's to hasten."""
+        """Run a round no later than this; one that crashed waits out its back-off all the same.
+
+        One that was not added (`once` adds none) is nobody's to hasten.
+        """
         job = self._jobs.get(name)
-        if job is None:
+        if job is None or job.crashes:
             return
         if job.running:
             job.again_in = within if job.again_in is None else min(job.again_in, within)
@@ -86,6 +92,11 @@ class Schedule:
         job = self._jobs[name]
         if job.running or self._stopping:
             return
+        early = 0.0 if job.due is None else job.due - time.monotonic()
+        if early > TOO_EARLY_SECONDS:
+            # The wall clock was set forward, and `rearm` was not told yet.
+            self._plan(name, timedelta(seconds=early))
+            return
         job.running, job.due, job.again_in = True, None, None
         task = asyncio.current_task()
         if task is not None:
@@ -96,7 +107,7 @@ class Schedule:
             job.running = False
             if task is not None:
                 self._tasks.discard(task)
-        wishes = [wish for wish in (wait, job.again_in) if wish is not None]
+        wishes = [wish for wish in (wait, None if job.crashes else job.again_in) if wish is not None]
         if wishes:
             self._plan(name, min(wishes))
 
@@ -122,6 +133,8 @@ class Schedule:
             _, late = await asyncio.wait(self._tasks, timeout=within.total_seconds())
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=CUT_OFF_SECONDS)
         # With wait=True it would cancel running rounds instead of waiting for them.
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 MASK = "***"
@@ -22,12 +22,20 @@ _SMALLEST_REDACTED = 6
 
 @contextmanager
 def relative_to(directory: Path) -> Iterator[None]:
-    """Count relative secret paths from this folder (the config file's) while settings are read."""
+    """Count relative paths from this folder (the config file's) while settings are read."""
     token = _base_dir.set(directory)
     try:
         yield
     finally:
         _base_dir.reset(token)
+
+
+def _from_base(path: Path) -> Path:
+    return _base_dir.get() / path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_from_base)]
+"""A path in the config; a relative one counts from the config file's folder."""
 
 
 class Secret:

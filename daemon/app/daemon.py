@@ -13,7 +13,7 @@ from daemon import __version__, log
 from daemon.app.build import BuiltSink, build_sinks, build_sources, route
 from daemon.app.operator import Operator
 from daemon.clock import SteadyClock
-from daemon.contract import Source
+from daemon.contract import Sink, Source
 from daemon.control import ControlServer, socket_path
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
@@ -93,6 +93,7 @@ class Daemon:
             first_start=self._loaded.settings.daemon.first_start,
             route=partial(route, self._sinks),
             wake=self._wake,
+            on_swept=partial(self._schedule.hasten, f"acknowledge:{name}", SETTLE_PAUSE),
         )
         hold = timedelta() if settings.complete == "when-stored" else settings.complete_within
         self._acknowledges[name] = Acknowledge(
@@ -142,12 +143,12 @@ class Daemon:
         """Run until told to stop, or until the database breaks; the exit code."""
         self._listen_to_signals()
         stop = asyncio.ensure_future(self.stop_wanted.wait())
-        await asyncio.wait({stop, self.store.database.broken}, return_when=asyncio.FIRST_COMPLETED)
-        if self.store.database.broken.done():
+        broken = self.store.database.broken
+        waited: set[asyncio.Future[Any]] = {stop, broken}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
             stop.cancel()
-            _log.error(
-                "store.broken", reason=str(self.store.database.broken.result()), database=str(self._loaded.database)
-            )
+            _log.error("store.broken", reason=str(broken.result()), database=str(self._loaded.database))
             await self.abandon()
             return 74
         await self.stop()
@@ -201,9 +202,10 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._control is not None:
             await self._control.stop()
-        for closing in [*(built.sink for built in self._sinks.values()), *self._sources.values()]:
+        open_ends: list[Sink | Source] = [*(built.sink for built in self._sinks.values()), *self._sources.values()]
+        for end in open_ends:
             with suppress(Exception):
-                await closing.close()
+                await end.close()
         await self.store.database.close()
 
     def _wake(self, names: Collection[str]) -> None:
@@ -221,6 +223,8 @@ class Daemon:
         await self.store.shift(step)
         for lane in self._lanes.values():
             lane.shift(step)
+        for line in self._lines:
+            line.shift(step)
         self._schedule.rearm()
 
     async def _check_database(self) -> None:

@@ -32,11 +32,11 @@ class Operator:
     async def replay(self, arguments: Mapping[str, Any]) -> dict[str, int]:
         """Send again: `keys`, `sinks`, `states`, `since`, `add_to`, `count_only`; how many."""
         selection = _selection(arguments)
-        if arguments.get("count_only"):
-            return {"deliveries": await self.store.replays.matching(selection)}
         add_to = [str(name) for name in arguments.get("add_to", ())]
         for name in add_to:
             await self._require_sink(name)
+        if arguments.get("count_only"):
+            return {"deliveries": await self.store.replays.matching(selection, add_to=add_to)}
         number = await self.store.replays.replay(selection, add_to=add_to)
         for lane in self.lanes.values():
             lane.wake()

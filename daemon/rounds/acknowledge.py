@@ -14,6 +14,7 @@ from daemon.upstream import after_success, after_trouble, next_try
 BATCH = 100
 CROWDED_SHARE = 0.6
 """When events held back make up this share of a full page, newer ones could be hidden behind them."""
+SHORTEST_WAIT = timedelta(seconds=1)
 REFUSALS_IN_A_ROW = 8
 """So many single ids refused without one accepted: then it is not the ids."""
 
@@ -36,19 +37,28 @@ class Acknowledge:
 
     async def __call__(self) -> timedelta | None:
         """Complete all that is due; how long until there may be more, None if nothing is held."""
+        if (wait := self._line.held_back("write", self._store.database.clock())) is not None:
+            return wait
+        completed, more = 0, True
         try:
-            completed = 0
-            while (due := await self._due()).external_ids:
+            # Only full batches are followed at once: what is settled meanwhile is gathered again.
+            while more:
                 async with self._line.lock:
-                    await self._complete(due.external_ids)
+                    due = await self._due()
+                    more = len(due.external_ids) >= self._batch
+                    if due.external_ids:
+                        await self._complete(due.external_ids)
                 completed += len(due.external_ids)
         except SourceTrouble as trouble:
             return await self._troubled(trouble)
         if completed:
-            await self._went_well(completed)
+            await self._went_well()
+        elif due.next_due_at is None:
+            # Nothing is left that could be refused, so there is no trouble either.
+            await self._recovered()
         if due.next_due_at is None:
             return None
-        return max(due.next_due_at - self._store.database.clock(), timedelta())
+        return max(due.next_due_at - self._store.database.clock(), SHORTEST_WAIT)
 
     async def _due(self) -> Acknowledgeable:
         name = self._line.name
@@ -85,16 +95,20 @@ class Acknowledge:
         await self._complete(external_ids[:middle])
         await self._complete(external_ids[middle:])
 
-    async def _went_well(self, completed: int) -> None:
+    async def _went_well(self) -> None:
+        await self._recovered()
+        name = self._line.name
+        await self._alerts.over("alert.completion", name, f"{name} takes completions again.")
+        if self._line.more_waits:
+            self._line.more_waits = False
+            self._on_progress()
+
+    async def _recovered(self) -> None:
         before, name = self._line.health["write"], self._line.name
         self._line.health["write"] = after_success(before, now=self._store.database.clock())
         if before.health != "ok":
             _log.info("source.completing_recovered", source=name)
             await self._store.sources.save(name, self._line.stored_health(), swept=False)
-        await self._alerts.over("alert.completion", name, f"{name} takes completions again.")
-        if self._line.more_waits:
-            self._line.more_waits = False
-            self._on_progress()
 
     async def _troubled(self, trouble: SourceTrouble) -> timedelta:
         before, name = self._line.health["write"], self._line.name
@@ -102,7 +116,8 @@ class Acknowledge:
         self._line.health["write"] = after = after_trouble(before, trouble, now=now)
         if after.health != before.health:
             _log.warning(f"source.completing_{after.health}", source=name, reason=str(trouble))
-        if isinstance(trouble, SourceRefused):
+        wait = self._line.hold_back("write", next_try(after, trouble, now=now, spread=random.random()), now)
+        if isinstance(trouble, SourceRefused) and self._line.health["read"].health != "refused":
             await self._alerts.tell("alert.completion", name, f"{name}: {trouble}. Polling and delivery go on.")
         await self._store.sources.save(name, self._line.stored_health(), swept=False)
-        return next_try(after, trouble, now=now, spread=random.random())
+        return wait

@@ -13,8 +13,6 @@ from daemon.rounds.line import Line
 from daemon.store import Added, Planned, SourceMemory, Store
 from daemon.upstream import Pace, Upstream, after_sweep, after_trouble, from_json, next_sweep, next_try
 
-TOKEN_LOOK = timedelta(seconds=30)
-"""While the token is refused: how often it is looked up again, to ask at once when it is another."""
 ELSEWHERE_REPEATS = 3
 
 _log = log.get(__name__)
@@ -42,6 +40,7 @@ class Collect:
         first_start: Literal["send", "record"],
         route: Callable[[Event], tuple[str, ...]],
         wake: Callable[[Collection[str]], None],
+        on_swept: Callable[[], None],
     ) -> None:
         self._line = line
         self._store = store
@@ -51,7 +50,7 @@ class Collect:
         self._record_only = memory.first and first_start == "record"
         self._route = route
         self._wake = wake
-        self._refused_until: datetime | None = None
+        self._on_swept = on_swept
         self._elsewhere = 0
         now = store.database.clock()
         for access in ("read", "write"):
@@ -60,19 +59,16 @@ class Collect:
 
     async def __call__(self) -> timedelta:
         """One sweep over all pages; how long to wait for the next."""
-        now = self._store.database.clock()
-        if (
-            self._refused_until is not None
-            and now < self._refused_until
-            and not self._line.source.credentials_changed()
-        ):
-            return min(self._refused_until - now, TOKEN_LOOK)
-        self._refused_until = None
+        if (wait := self._line.held_back("read", self._store.database.clock())) is not None:
+            return wait
         try:
             async with self._line.lock:
                 sweep = await self._sweep()
         except SourceTrouble as trouble:
             return await self._troubled(trouble)
+        finally:
+            # What waits for nobody's delivery, or came back, is settled already: no lane will say so.
+            self._on_swept()
         return await self._swept(sweep)
 
     async def _sweep(self) -> _Sweep:
@@ -88,6 +84,7 @@ class Collect:
                 self._line.crowded_rows = max(self._line.crowded_rows, len(page.events))
                 self._line.more_waits |= bool(added.new)
         if sweep.whole:
+            self._line.crowded_rows, self._line.more_waits = 0, False
             gone = await self._store.acknowledgements.gone(
                 self._line.name, listed=sweep.listed, stored_before=sweep.began_at
             )
@@ -150,7 +147,9 @@ class Collect:
         await self._alerts.over("alert.source", name, f"{name} answers again.")
         if self._first:
             _log.info("source.first_sweep", source=name, waited=sweep.new, sent=not self._record_only)
-        self._first = self._record_only = False
+        self._first = False
+        # A server that ignores paging shows what already waited only bit by bit.
+        self._record_only = self._record_only and self._line.more_waits
         await self._store.sources.save(name, self._line.stored_health(), swept=True)
         return next_sweep(after, pace=self._pace, spread=random.random())
 
@@ -160,10 +159,8 @@ class Collect:
         self._line.health["read"] = after = after_trouble(before, trouble, now=now)
         if after.health != before.health:
             _log.warning(f"source.{after.health}", source=name, reason=str(trouble))
-        wait = next_try(after, trouble, now=now, spread=random.random())
+        wait = self._line.hold_back("read", next_try(after, trouble, now=now, spread=random.random()), now)
         if isinstance(trouble, SourceRefused):
-            self._refused_until = now + wait
             await self._alerts.tell("alert.source", name, str(trouble))
-            wait = min(wait, TOKEN_LOOK)
         await self._store.sources.save(name, self._line.stored_health(), swept=False)
         return wait

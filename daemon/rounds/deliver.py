@@ -13,7 +13,7 @@ from daemon.contract import Closed, Delivered, Outcome, Rejected, Report, Sink, 
 from daemon.lane import Lane, after, allowance, shifted
 from daemon.retry import judge
 from daemon.rounds.alerts import Alerts
-from daemon.store import Attempted, Claim, Claimed, Store, StoreClosed
+from daemon.store import Attempted, Claim, Claimed, Store, StoreBroken, StoreClosed
 
 OUTCOME_NAMES: dict[type, str] = {
     Delivered: "delivered",
@@ -21,6 +21,8 @@ OUTCOME_NAMES: dict[type, str] = {
     Rejected: "rejected",
     Closed: "closed",
 }
+CRASH_WAIT = timedelta(seconds=5)
+LAST_LOOK_SECONDS = 5.0
 STOPPED = TryLater("the daemon was stopped while this was under way; the receiver may have it", throttled=True)
 
 _log = log.get(__name__)
@@ -60,6 +62,7 @@ class Deliver:
         self._on_settled = on_settled
         self._under_way: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._woken.set()
         self._stopping = False
         self._looking = False
         self._calm = asyncio.Event()
@@ -76,14 +79,16 @@ class Deliver:
 
     async def run(self) -> None:
         """Send what is due, until stopped."""
-        self.wake()
         while not self._stopping:
             self._woken.clear()
             self._looking = True
             try:
                 wait = await self._start_what_may_go()
-            except StoreClosed:
+            except (StoreClosed, StoreBroken):
                 return
+            except Exception as error:  # noqa: BLE001 - a lane that ended would leave its sink without a word
+                _log.error("lane.crashed", sink=self.name, exc_info=error)
+                wait = CRASH_WAIT
             finally:
                 self._looking = False
                 self._calm.set()
@@ -127,7 +132,8 @@ class Deliver:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self.wake()
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, StoreClosed):
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StoreClosed | StoreBroken):
             _log.error("delivery.crashed", sink=self.name, exc_info=error)
 
     async def _send(self, claims: Sequence[Claim], probe: bool) -> None:
@@ -138,11 +144,12 @@ class Deliver:
         attempted = [
             self._judged(claim, report, duration, probe=probe) for claim, report in zip(claims, reports, strict=True)
         ]
-        works_again = self.lane.health == "ok" and before.health in ("failing", "stopped")
-        settled = await self._store.deliveries.record(self.name, attempted, self.lane, release=works_again)
+        lane = self.lane
+        works_again = lane.health == "ok" and before.health in ("failing", "stopped")
+        settled = await self._store.deliveries.record(self.name, attempted, lane, release=works_again)
         if settled:
             self._on_settled()
-        await self._tell_changes(before, attempted)
+        await self._tell_changes(before, lane, attempted)
 
     async def _reports(self, claims: Sequence[Claim]) -> Sequence[Report]:
         """Ask the sink; whatever it does becomes one report for each delivery."""
@@ -151,9 +158,9 @@ class Deliver:
         try:
             async with asyncio.timeout(seconds):
                 reports = await self._sink.deliver_batch([claim.delivery for claim in claims])
-            if len(reports) == len(claims):
+            if [type(report) for report in reports] == [Report] * len(claims):
                 return reports
-            outcome = TryLater("the sink answered for another number of deliveries than it was given")
+            outcome = TryLater("the sink did not answer with one report for each delivery it was given")
         except TimeoutError:
             outcome = TryLater(f"no answer within {seconds:g} s; the receiver may have it")
         except asyncio.CancelledError:
@@ -183,8 +190,7 @@ class Deliver:
         )
         return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
 
-    async def _tell_changes(self, before: Lane, attempted: Sequence[Attempted]) -> None:
-        lane = self.lane
+    async def _tell_changes(self, before: Lane, lane: Lane, attempted: Sequence[Attempted]) -> None:
         if lane.health != before.health:
             _log.warning(f"sink.{lane.health}", sink=self.name, reason=lane.reason)
             if lane.health == "stopped":
@@ -218,6 +224,12 @@ class Deliver:
         """Start nothing more; what is under way gets so long, then is cut off; how many were."""
         self._stopping = True
         self.wake()
+        # What is just being claimed is to be given back, not left to look as if it had been under way.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                while self._looking:
+                    self._calm.clear()
+                    await self._calm.wait()
         if not self._under_way:
             return 0
         _, late = await asyncio.wait(self._under_way, timeout=within.total_seconds())

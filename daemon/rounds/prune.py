@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from daemon import log
+from daemon.quantities import duration_text
 from daemon.rounds.alerts import Alerts
 from daemon.store import Store
 
@@ -54,7 +55,5 @@ class Prune:
             total += number
             await asyncio.sleep(BREATH_SECONDS)
         if total:
-            text = (
-                f"{total} deliveries of {sink} waited longer than {after.days} days and were given up. They are kept."
-            )
+            text = f"{total} deliveries of {sink} waited for {duration_text(after)} and were given up. They are kept."
             await self._alerts.tell("alert.dead_letter", sink, text, about_sink=sink, again_after=timedelta(hours=1))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon.contract import Event, Incoming, Unidentified
-from daemon.sources._json import dumps, items, loads, loads_or_text, members, shallow
+from daemon.sources._json import OddNumber, dumps, items, loads, loads_or_text, members, shallow
 
 UNKNOWN_KIND = "unknown"
 LONGEST_ID = 100
@@ -16,17 +16,20 @@ _FIELDS = {"event_id", "listener_id", "created_at", "trigger_type", "trigger_dat
 """All five are required by the API's description: https://github.com/BuiltByBit/api-openapi-spec"""
 
 
-def entries(events_json: str) -> list[Mapping[str, Any]]:
-    """Decode the array of events one by one: the way when one of them is nested too deeply for all.
+def split_envelope(text: str) -> Mapping[str, Any]:
+    """Decode an envelope whose events are nested too deeply to decode at once, event by event. Raises NotJson."""
+    outer = members(text)
+    data = members(outer.get("data", "{}"))
+    listed = {"events": [_entry(event) for event in items(data["events"])]} if "events" in data else {}
+    return {
+        "result": loads(outer.get("result", "null")),
+        "data": {**listed, "stats": loads_or_text(data.get("stats", "null"))},
+    }
 
-    Raises NotJson.
-    """
-    return [_entry(text) for text in items(events_json)]
 
-
-def _entry(text: str) -> Mapping[str, Any]:
+def _entry(text: str) -> Any:
     if not text.startswith("{"):
-        return {"entry": loads_or_text(text)}
+        return loads_or_text(text)
     entry: dict[str, Any] = {}
     for name, value in members(text).items():
         if name == "trigger_data" and value.startswith("{"):
@@ -43,11 +46,10 @@ def to_incoming(source: str, entry: Any, now: datetime) -> Incoming | Unidentifi
     if external_id is None:
         why = "no event_id" if "event_id" not in fields else "its event_id is no usable id"
         return Unidentified(dumps(entry), why)
-    kind, channel = fields.get("trigger_type"), _identity(fields.get("listener_id"))
+    kind, channel = _kind(fields.get("trigger_type")), _identity(fields.get("listener_id"))
     occurred_at, data = _moment(fields.get("created_at")), fields.get("trigger_data")
     as_described = (
-        isinstance(kind, str)
-        and 0 < len(kind.strip()) <= LONGEST_KIND
+        kind == fields.get("trigger_type")
         and channel is not None
         and occurred_at is not None
         and (isinstance(data, dict) or data == [])
@@ -57,7 +59,7 @@ def to_incoming(source: str, entry: Any, now: datetime) -> Incoming | Unidentifi
         source=source,
         external_id=external_id,
         channel=channel,
-        kind=_kind(kind),
+        kind=kind,
         occurred_at=occurred_at or now,
         data=_data(data),
     )
@@ -66,7 +68,7 @@ def to_incoming(source: str, entry: Any, now: datetime) -> Incoming | Unidentifi
 
 def _identity(value: Any) -> str | None:
     """An id as text; numbers and digits are the same id."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | OddNumber):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -79,7 +81,10 @@ def _identity(value: Any) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    return value.strip()[:LONGEST_KIND] or UNKNOWN_KIND if isinstance(value, str) else UNKNOWN_KIND
+    if not isinstance(value, str):
+        return UNKNOWN_KIND
+    # A lone surrogate could be stored nowhere, and would keep the whole page out of the store.
+    return value.encode("utf-8", "backslashreplace").decode().strip()[:LONGEST_KIND] or UNKNOWN_KIND
 
 
 def _moment(value: Any) -> datetime | None:
@@ -98,16 +103,3 @@ def _data(value: Any) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return {str(key): shallow(item) for key, item in value.items()}
     return {} if value is None or value == [] else {"trigger_data": shallow(value)}
-
-
-def split_envelope(text: str) -> Mapping[str, Any]:
-    """Decode an envelope whose events are nested too deeply to decode at once. Raises NotJson."""
-    outer = members(text)
-    data = members(outer.get("data", "{}"))
-    return {
-        "result": loads(outer.get("result", "null")),
-        "data": {
-            "events": entries(data.get("events", "[]")),
-            "stats": loads_or_text(data.get("stats", "null")),
-        },
-    }

@@ -7,24 +7,32 @@ from typing import Any
 
 DEEPEST = 12
 """Values nested deeper than this are kept as JSON text: nothing that renders or filters goes there."""
+DEEPEST_WHOLE = 100
+"""A document nested deeper than this is taken apart piece by piece; far below what Python can encode again."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[]+|[}\]]+|[",]', re.DOTALL)
 
 
 class NotJson(ValueError):
     """The text as a whole is not JSON."""
 
 
+class OddNumber(str):
+    """A number that has no finite value here, as it was spelt: NaN, Infinity, 1e400."""
+
+    __slots__ = ()
+
+
 def _float(text: str) -> float | str:
     number = float(text)
-    return number if math.isfinite(number) else text
+    return number if math.isfinite(number) else OddNumber(text)
 
 
 def _int(text: str) -> int | str:
     return int(text) if len(text) <= 19 else text
 
 
-_decoder = json.JSONDecoder(parse_constant=str, parse_float=_float, parse_int=_int, strict=False)
+_decoder = json.JSONDecoder(parse_constant=OddNumber, parse_float=_float, parse_int=_int, strict=False)
 
 
 def loads(text: str) -> Any:
@@ -33,6 +41,11 @@ def loads(text: str) -> Any:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise NotJson(f"not JSON at character {error.pos}") from None
+
+
+def loads_whole(text: str) -> Any:
+    """As `loads`, and what it returns can be encoded again: the limit depends on where on the stack one is."""
+    return shallow(loads(text), DEEPEST_WHOLE)
 
 
 def dumps(value: Any) -> str:
@@ -73,18 +86,21 @@ def _parts(text: str, brackets: str) -> list[str]:
     parts, depth, start = [], 0, 1
     for token in _TOKEN.finditer(text):
         mark = token[0]
-        if mark in "{[":
-            depth += 1
-        elif mark in "}]":
-            depth -= 1
-            if depth == 0 and text[start : token.start()].strip():
-                parts.append(text[start : token.start()].strip())
+        if mark[0] in "{[":
+            depth += len(mark)
+        elif mark[0] in "}]":
+            depth -= len(mark)
+            if depth <= 0 and token.end() < len(text):
+                raise NotJson("it goes on after its end")
         elif mark == "," and depth == 1:
             parts.append(text[start : token.start()].strip())
             start = token.end()
+        elif mark == '"':
+            raise NotJson("a text does not end")
     if depth != 0:
         raise NotJson("brackets do not match")
-    return parts
+    last = text[start:-1].strip()
+    return [*parts, last] if parts or last else []
 
 
 def loads_or_text(text: str) -> Any:

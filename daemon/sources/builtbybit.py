@@ -23,10 +23,10 @@ from daemon.contract import (
     Unidentified,
     Unreachable,
 )
-from daemon.http import USER_AGENT, Answer, CallFailed, Http, retry_after, sane_wait
-from daemon.secrets import Secret
-from daemon.sources._builtbybit_event import split_envelope, to_incoming
-from daemon.sources._json import NotJson, loads
+from daemon.http import USER_AGENT, Answer, CallFailed, Http
+from daemon.secrets import Secret, remember
+from daemon.sources._builtbybit_answer import about, asked_wait, decoded, trusted_stats
+from daemon.sources._builtbybit_event import to_incoming
 
 PAGE_SIZE = 100
 """The largest `per_page` that the API's description allows."""
@@ -76,7 +76,7 @@ class BuiltByBitSource(Source):
         self._gates = gates
         self._clock = clock
         self._page_size = PAGE_SIZE
-        self.host = urlsplit(settings.base_url).netloc
+        self.host = urlsplit(settings.base_url).netloc.lower()
 
     async def fetch(self, cursor: str | None) -> AsyncIterator[Page]:
         """List all pending events; right whether the server pages, caps, ignores or repeats."""
@@ -101,32 +101,36 @@ class BuiltByBitSource(Source):
                 last=all_seen,
             )
             if all_seen or not (events or nameless) or (last_page is not None and number >= last_page):
-                self._page_size = PAGE_SIZE
+                if len(seen) + len(aside) <= self._page_size:
+                    self._page_size = PAGE_SIZE
                 return
 
     async def _page(self, number: int) -> tuple[Sequence[Any], Any]:
         path = f"/events?page={number}&per_page={self._page_size}"
         answer = await self._call("GET", path, "read", limit=LARGEST_PAGE, deadline=PAGE_DEADLINE)
-        if answer.cut:
+        if answer.cut and answer.status == 200:
+            if self._page_size == 1:
+                raise SourceUnavailable("a single event is larger than 32 MiB")
             self._page_size = max(1, self._page_size // 4)
             raise SourceUnavailable(f"a page is larger than 32 MiB; asking for {self._page_size} events at a time now")
         data = self._opened(answer).get("data")
-        events = data.get("events") if isinstance(data, Mapping) else data
-        if not isinstance(events, list):
+        events = data.get("events") if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or not isinstance(events, list):
+            # `"data": []` must not pass for an empty list: all that we hold would count as gone there.
             raise SourceUnavailable("BuiltByBit answers without a list of events")
-        return events, data.get("stats") if isinstance(data, Mapping) else None
+        return events, data.get("stats")
 
     async def acknowledge(self, external_ids: Sequence[str]) -> AcknowledgementRefused | None:
         """Mark events complete, in one request. Harmless if repeated; safe to repeat after no answer."""
-        ids = [int(each) if each.isdigit() else each for each in external_ids]
+        ids = [int(each) if re.fullmatch("-?[1-9][0-9]*|0", each) else each for each in external_ids]
         content = json.dumps({"event_ids": ids}).encode()
         answer = await self._call(
             "POST", "/events/complete", "write", content=content, limit=LARGEST_ANSWER, deadline=DEADLINE
         )
         if answer.status in (401, 403):
-            raise SourceRefused(f"cannot complete: the token lacks the right ({_about(answer)})")
+            raise SourceRefused(f"cannot complete: the token lacks the right ({about(answer)})")
         if answer.status in (400, 404, 409, 413, 422):
-            return AcknowledgementRefused(f"HTTP {_about(answer)}", too_large=answer.status == 413)
+            return AcknowledgementRefused(f"HTTP {about(answer)}", too_large=answer.status == 413)
         self._opened(answer)
         return None
 
@@ -135,9 +139,8 @@ class BuiltByBitSource(Source):
     ) -> Answer:
         """One request through the gate. Any status but a rate limit is returned."""
         self._gates.require_open(self.host, access)
-        word = "Bearer" if self._settings.scheme == "bearer" else "Token"
         headers = {
-            "Authorization": f"{word} {bare_token(self._settings.token.reveal())}",
+            "Authorization": self._authorization(),
             "User-Agent": f"{USER_AGENT} (daemon for BuiltByBit API Events)",
             "Accept": "application/json",
         }
@@ -150,37 +153,35 @@ class BuiltByBitSource(Source):
         except CallFailed as failure:
             raise SourceUnavailable(f"BuiltByBit cannot be reached: {failure.reason}") from None
         if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
-            raise await self._gates.shut(self.host, access, self._asked_wait(answer))
+            raise await self._gates.shut(self.host, access, asked_wait(answer, self._clock()))
         await self._gates.passed(self.host, access)
         return answer
 
-    def _asked_wait(self, answer: Answer) -> timedelta | None:
-        """BuiltByBit itself answers in milliseconds, a proxy before it in seconds or with a date.
-
-        https://builtbybit.com/wiki/api: "this header provides a millisecond granularity".
-        """
-        text = answer.headers.get("retry-after", "").strip()
-        envelope = _decoded(answer)
-        if isinstance(envelope, Mapping) and "result" in envelope and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            return sane_wait(float(text) / 1000)
-        return retry_after(answer.headers, self._clock())
+    def _authorization(self) -> str:
+        """The header; raises SourceRefused when what the token was replaced by is no token."""
+        try:
+            token = bare_token(self._settings.token.reveal())
+        except ValueError as error:
+            raise SourceRefused(f"the token cannot be used: {error}") from None
+        remember(token)
+        return f"{'Bearer' if self._settings.scheme == 'bearer' else 'Token'} {token}"
 
     def _opened(self, answer: Answer) -> Mapping[str, Any]:
         """The envelope of a successful answer. Raises SourceRefused or SourceUnavailable for any other."""
         if answer.status in (401, 403):
             raise SourceRefused(
-                f"BuiltByBit refuses the token ({_about(answer)}): Ultimate ended, token deleted, Events scope "
+                f"BuiltByBit refuses the token ({about(answer)}): Ultimate ended, token deleted, Events scope "
                 "missing, or account restricted. Sales wait there, and the listener may be switched off."
             )
         if answer.encoding:
             raise SourceUnavailable("BuiltByBit answers compressed although that was not asked for")
-        envelope = _decoded(answer)
+        envelope = decoded(answer)
         if not isinstance(envelope, Mapping) or "result" not in envelope:
             raise SourceUnavailable(
                 f"BuiltByBit answers HTTP {answer.status} without its envelope: an outage, or a proxy in between"
             )
         if not 200 <= answer.status < 300 or envelope["result"] != "success":
-            raise SourceUnavailable(f"BuiltByBit answers with an error (HTTP {_about(answer)})")
+            raise SourceUnavailable(f"BuiltByBit answers with an error (HTTP {about(answer)})")
         return envelope
 
     def credentials_changed(self) -> bool:
@@ -210,39 +211,3 @@ def bare_token(pasted: str) -> str:
     if not re.fullmatch(r"[!-~]{1,500}", token):
         raise ValueError("not a token: it must be one word of plain characters")
     return token
-
-
-def trusted_stats(stats: Any, *, seen: int, rows: int) -> tuple[int | None, int | None]:
-    """`total` and `max_page` where they fit together and to what was seen; else nothing is believed."""
-    if not isinstance(stats, Mapping):
-        return None, None
-    numbers = [stats.get(name) for name in ("total", "per_page", "max_page")]
-    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-        return None, None
-    total, per_page, max_page = (int(number or 0) for number in numbers)
-    fits = per_page >= max(rows, 1) and total >= seen and max(1, max_page) == max(1, -(-total // per_page))
-    return (total, max_page) if fits else (None, None)
-
-
-def _decoded(answer: Answer) -> Any:
-    """What the body says, None if it is not JSON. Broken UTF-8 in one event must not hide the others."""
-    if answer.encoding:
-        return None
-    text = answer.body.decode("utf-8-sig", "replace")
-    try:
-        return loads(text)
-    except NotJson:
-        return None
-    except RecursionError:
-        try:
-            return split_envelope(text)
-        except (NotJson, RecursionError):
-            return None
-
-
-def _about(answer: Answer) -> str:
-    """Status and error code; the code is opaque text, made harmless."""
-    envelope = _decoded(answer)
-    error = envelope.get("error") if isinstance(envelope, Mapping) else None
-    code = error.get("code") if isinstance(error, Mapping) else None
-    return f"{answer.status} {re.sub(r'[^a-zA-Z0-9_.-]', '', code)[:60] if isinstance(code, str) else ''}".strip()

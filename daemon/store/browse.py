@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, Select, and_, exists, func, not_, or_, select
 
+from daemon.contract import OWN_SOURCE, delivery_id
 from daemon.store.database import Database
 from daemon.store.sinks import waiting_by_sink
 from daemon.tables import attempts, counters, deliveries, events, gates, meta, sinks, sources, unidentified, variants
+
+DEAD = ("rejected", "gave_up")
+"""The states of a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class EventFilter:
     """Which events to list, newest first."""
 
     state: str | None = None
-    """A delivery state, or "unrouted" or "unacknowledged"."""
+    """A delivery state, "dead" (rejected or gave_up), "unrouted" or "unacknowledged"."""
     sink: str | None = None
     kind: str | None = None
     """A part of the trigger, whatever its case."""
@@ -67,25 +71,24 @@ def _plain(row: Any, *, leave: Sequence[str] = ()) -> dict[str, Any]:
 
 def _status(connection: Connection) -> dict[str, Any]:
     waiting = waiting_by_sink(connection)
+    ours = and_(counters.c.source == OWN_SOURCE, counters.c.sink == "")
     delivered = {
         (row.sink, row.outcome): row.number
         for row in connection.execute(
-            select(counters.c.sink, counters.c.outcome, func.sum(counters.c.count).label("number")).group_by(
-                counters.c.sink, counters.c.outcome
-            )
+            select(counters.c.sink, counters.c.outcome, func.sum(counters.c.count).label("number"))
+            .where(not_(ours))
+            .group_by(counters.c.sink, counters.c.outcome)
         )
     }
     known = {row.name: row for row in connection.execute(select(sinks))}
     open_events = connection.execute(
         select(func.count()).select_from(events).where(events.c.acknowledged_at.is_(None))
     ).scalar()
-    dead = connection.execute(
-        select(func.count()).select_from(deliveries).where(deliveries.c.state.in_(("rejected", "gave_up")))
-    ).scalar()
+    dead = connection.execute(select(func.count()).select_from(deliveries).where(deliveries.c.state.in_(DEAD))).scalar()
     return {
         "paused": connection.execute(select(meta.c.value).where(meta.c.name == "paused")).scalar() == "yes",
         "events": {
-            "stored": sum(number for (sink, outcome), number in delivered.items() if sink == "" and outcome != "test"),
+            "stored": sum(number for (sink, _), number in delivered.items() if sink == ""),
             "unrouted": delivered.get(("", "unrouted"), 0),
             "unacknowledged": open_events,
             "unidentified": connection.execute(select(func.count()).select_from(unidentified)).scalar(),
@@ -129,14 +132,14 @@ def _list(connection: Connection, wanted: EventFilter) -> list[dict[str, Any]]:
 
 
 def _filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
-    of_event = deliveries.c.event_id == events.c.id
+    conditions = [deliveries.c.event_id == events.c.id]
     if wanted.state == "unacknowledged":
         query = query.where(events.c.acknowledged_at.is_(None))
     elif wanted.state == "unrouted":
         query = query.where(events.c.routed == 0)
-    conditions = [of_event]
-    if wanted.state not in (None, "unacknowledged", "unrouted"):
-        conditions.append(deliveries.c.state == wanted.state)
+    elif wanted.state is not None:
+        states = DEAD if wanted.state == "dead" else (wanted.state,)
+        conditions.append(deliveries.c.state.in_(states))
     if wanted.sink is not None:
         conditions.append(deliveries.c.sink == wanted.sink)
     if len(conditions) > 1:
@@ -149,12 +152,20 @@ def _filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
 
 
 def _show(connection: Connection, key: str) -> list[dict[str, Any]]:
-    source, _, external_id = key.rpartition(":")
-    named = events.c.external_id == external_id
-    if source:
-        named = and_(named, events.c.source == source)
-    rows = connection.execute(select(events).where(or_(named, events.c.external_id == key)).limit(20)).all()
+    source, _, external_id = key.partition(":")
+    by_key = and_(events.c.source == source, events.c.external_id == external_id)
+    named = or_(by_key, events.c.external_id == key, events.c.id.in_(_delivered_as(connection, key)))
+    rows = connection.execute(select(events).where(named).order_by(events.c.id).limit(20)).all()
     return [_show_one(connection, row) for row in rows]
+
+
+def _delivered_as(connection: Connection, receivers_id: str) -> list[int]:
+    """The event of a delivery that receivers know by this id, in a list that is empty or holds one."""
+    sent = select(events.c.id, events.c.source, events.c.external_id, deliveries.c.sink).join_from(deliveries, events)
+    if not receivers_id.startswith("d-"):  # not hashed: source, id and sink as they are
+        source, _, rest = receivers_id.partition("-")
+        sent = sent.where(events.c.source == source, events.c.external_id == rest.rpartition("-")[0])
+    return [row.id for row in connection.execute(sent) if delivery_id(*row[1:]) == receivers_id]
 
 
 def _show_one(connection: Connection, event: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class StoreMisplaced(StoreRefused):
 
 
 class StoreForbidden(StoreRefused):
-    """This account may not use the file (exit code 77)."""
+    """The account may not use the file (exit code 77)."""
 
     exit_code = 77
 

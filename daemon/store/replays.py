@@ -56,9 +56,14 @@ class Replays:
 
         return await self._database.write(operation)
 
-    async def matching(self, selection: Selection) -> int:
+    async def matching(self, selection: Selection, *, add_to: Sequence[str] = ()) -> int:
         """How many deliveries a replay would send."""
-        return await self._database.read(lambda connection: len(connection.execute(_selected(selection)).all()))
+
+        def query(connection: Connection) -> int:
+            missing = sum(len(_missing(connection, selection, sink)) for sink in add_to)
+            return len(connection.execute(_selected(selection)).all()) + missing
+
+        return await self._database.read(query)
 
 
 def _events_of(selection: Selection) -> Select[tuple[int]]:
@@ -81,9 +86,14 @@ def _selected(selection: Selection) -> Select[tuple[int]]:
     return query.order_by(deliveries.c.id)
 
 
-def _add(connection: Connection, now: datetime, selection: Selection, sink: str) -> int:
+def _missing(connection: Connection, selection: Selection, sink: str) -> list[int]:
+    """The selected events that have no delivery to this sink."""
     has_one = select(deliveries.c.event_id).where(deliveries.c.sink == sink)
-    missing = list(connection.execute(_events_of(selection).where(events.c.id.not_in(has_one))).scalars())
+    return [row.id for row in connection.execute(_events_of(selection).where(events.c.id.not_in(has_one)))]
+
+
+def _add(connection: Connection, now: datetime, selection: Selection, sink: str) -> int:
+    missing = _missing(connection, selection, sink)
     if missing:
         row = {"sink": sink, "state": "waiting", "due_at": now, "reason": "sent on request", "replays": 1}
         connection.execute(insert(deliveries), [{**row, "event_id": event_id} for event_id in missing])

@@ -1,0 +1,186 @@
+"""Says whether `run` would start, by the code that `run` starts with, and names all that is wrong."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from daemon.app.build import BuiltSink, build_sinks, build_sources, load_settings
+from daemon.app.samples import SAMPLES
+from daemon.clock import wall_now
+from daemon.contract import Access, Delivery, Sink, Source, SourceThrottled, Unreachable, delivery_id
+from daemon.expression import RenderFailed, Template
+from daemon.settings import ConfigError, Loaded
+from daemon.store import Store, StoreInUse, StoreRefused
+from daemon.store.place import StoreForbidden, require_usable_place
+from sinks._layout import template_values
+
+Phase = Literal["syntax", "secrets", "templates", "database", "connect"]
+Verdict = Literal["ok", "warning", "error", "skipped"]
+
+SERVICE_FOLDER = Path("/var/lib/eventferry")
+"""What systemd makes when the service first starts: systemd/eventferry.service."""
+CONNECT_SECONDS = 60.0
+CONFIG_WRONG, UNREACHABLE = 78, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the result."""
+
+    phase: Phase
+    verdict: Verdict
+    text: str
+    about: str = ""
+    """The key, sink or source meant; empty for a phase as a whole."""
+    line: int | None = None
+    """In the config file."""
+    exit_code: int = 0
+    """What the check ends with for this, unless something before it decides."""
+
+
+async def check(config: Path | None, environ: Mapping[str, str], *, connect: bool) -> list[Finding]:
+    """Look at everything; `connect` reaches sources and sinks too, sending and completing nothing."""
+    try:
+        loaded = load_settings(config, environ)
+    except ConfigError as error:
+        return list(_mistakes(error))
+    sinks = build_sinks(loaded)
+    findings = [*_config(loaded), *_templates(loaded, sinks)]
+    store = Store(loaded.database, wall_now)
+    findings.append(await _database(store))
+    if connect:
+        sources = build_sources(loaded, _Gates(store), wall_now)
+        findings += await _connect({**sources, **{name: built.sink for name, built in sinks.items()}})
+    await store.database.close()
+    return findings
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """What a check with these findings ends with."""
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)
+
+
+def _mistakes(error: ConfigError) -> Iterator[Finding]:
+    for phase in ("syntax", "secrets", "templates"):
+        for problem in error.problems:
+            if problem.phase == phase:
+                text = problem.text(error.path)
+                yield Finding(problem.phase, "error", text, problem.where, problem.line, CONFIG_WRONG)
+    yield Finding("database", "skipped", "looked at when the config is right")
+
+
+def _config(loaded: Loaded) -> Iterator[Finding]:
+    settings = loaded.settings
+    parts = f"{len(settings.sources)} source(s), {len(settings.sinks)} sink(s)"
+    yield Finding("syntax", "ok", f"{loaded.path or 'the environment'}: {parts}")
+    yield from (Finding("syntax", "warning", warning) for warning in loaded.warnings)
+    yield Finding("secrets", "ok", "all are there")
+
+
+def _templates(loaded: Loaded, sinks: Mapping[str, BuiltSink]) -> Iterator[Finding]:
+    """Let each sink render each sample, and fill in each template by itself, since sinks pass over one that fails."""
+    for name, built in sinks.items():
+        failed = list(_unrendered(name, built.sink))
+        yield from failed
+        yield from _unfilled(name, dict(loaded.settings.sinks[name]))
+        if not failed:
+            yield Finding("templates", "ok", f"{name}: renders {', '.join(SAMPLES)}", name)
+
+
+def _unrendered(name: str, sink: Sink) -> Iterator[Finding]:
+    for title, event in SAMPLES.items():
+        try:
+            sink.render(Delivery(delivery_id(event.source, event.external_id, name), event, attempt=1))
+        except Exception as error:  # noqa: BLE001 - whatever a sink raises here it would raise when it counts
+            text = f"{name}: cannot render {title} ({type(error).__name__})"
+            yield Finding("templates", "error", text, name, exit_code=CONFIG_WRONG)
+
+
+def _unfilled(name: str, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    for key, template in settings.items():
+        if not isinstance(template, Template):
+            continue
+        filled = []
+        for title, event in SAMPLES.items():
+            try:
+                filled.append(template.render(template_values(event)).strip())
+            except RenderFailed as failure:
+                text = f"sinks.{name}.{key}: does not fit {title} ({failure}); the built-in text is used then"
+                yield Finding("templates", "warning", text, f"sinks.{name}.{key}")
+        if filled and not any(filled):
+            text = f"sinks.{name}.{key}: is empty for every sample; the built-in text is used then"
+            yield Finding("templates", "warning", text, f"sinks.{name}.{key}")
+
+
+async def _database(store: Store) -> Finding:
+    """Open it as `run` does, or beside the daemon that has it; one that is not there yet is not made."""
+    path = store.database.path
+    try:
+        if not path.exists() and not path.with_name(path.name + ".key").exists():
+            if path.parent == SERVICE_FOLDER and not SERVICE_FOLDER.exists():
+                return Finding("database", "warning", f"{SERVICE_FOLDER}: made when the service first starts")
+            require_usable_place(path)
+            return Finding("database", "ok", f"{path}: made when the daemon first runs")
+        await store.database.open()
+    except StoreInUse:
+        return await _in_use(store)
+    except StoreRefused as refused:
+        return Finding("database", "error", str(refused), exit_code=refused.exit_code)
+    except PermissionError:
+        return Finding(
+            "database", "error", f"{path}: not allowed to look there; use sudo", exit_code=StoreForbidden.exit_code
+        )
+    await store.gates.load()
+    return Finding("database", "ok", f"{path}: intact")
+
+
+async def _in_use(store: Store) -> Finding:
+    path = store.database.path
+    try:
+        store.database.open_read_only()
+    except StoreRefused as refused:
+        return Finding("database", "warning", f"in use by a running process; {refused}")
+    await store.gates.load()
+    return Finding("database", "ok", f"{path}: in use by a running process; looked at beside it")
+
+
+class _Gates:
+    """Obeys the gates that were stored as shut, and stores nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def require_open(self, host: str, access: Access) -> None:
+        self._store.gates.require_open(host, access)
+
+    async def shut(self, host: str, access: Access, wait: timedelta | None) -> SourceThrottled:
+        asked = f"for {wait.total_seconds():g} s" if wait else "for a while"
+        until = wall_now() + (wait or timedelta())
+        return SourceThrottled(f"the server wants no {access}s {asked}; try again later", access, until)
+
+    async def passed(self, host: str, access: Access) -> None:
+        pass
+
+
+async def _connect(ends: Mapping[str, Sink | Source]) -> list[Finding]:
+    return list(await asyncio.gather(*(_reach(name, end) for name, end in ends.items())))
+
+
+async def _reach(name: str, end: Sink | Source) -> Finding:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            text, verdict = await end.check(), True
+    except Unreachable as unreachable:
+        text, verdict = str(unreachable), False
+    except TimeoutError:
+        text, verdict = f"no answer within {CONNECT_SECONDS:g} s", False
+    except Exception as error:  # noqa: BLE001 - a faulty sink must not hide what was found about others
+        text, verdict = f"its test itself failed ({type(error).__name__})", False
+    finally:
+        await end.close()
+    return Finding(
+        "connect", "ok" if verdict else "error", f"{name}: {text}", name, exit_code=0 if verdict else UNREACHABLE
+    )

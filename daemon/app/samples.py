@@ -1,0 +1,51 @@
+"""Made-up events that every sink must be able to render: usual ones, and such as nobody wishes for."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from daemon.contract import Event
+
+_PERSON = {"user_id": "4711", "username": "Marlowe", "user_url": "https://builtbybit.com/members/4711/"}
+_RESOURCE = {
+    "resource_id": "1234",
+    "resource_title": "Skyline Economy",
+    "resource_url": "https://builtbybit.com/resources/1234/",
+}
+_HOSTILE = (
+    "@everyone **x** [a](https://evil.example) <b>&\r\nBcc: a@b.example\x00\x1b[2J\u202e\ud800 {{ 7 * 7 }} `\\` '\""
+)
+
+
+def _event(number: int, kind: str, data: Mapping[str, Any]) -> Event:
+    return Event("builtbybit", f"sample{number}", "7001", kind, datetime(2026, 1, 31, 18, 0, tzinfo=UTC), data)
+
+
+SAMPLES: Mapping[str, Event] = {
+    "a purchase": _event(
+        1,
+        "purchase",
+        {
+            **_PERSON,
+            **_RESOURCE,
+            "addon_id": "0",
+            "addon_title": "",
+            "renewal": "none",
+            "list_price": "12.99",
+            "final_price": "9.99",
+            "currency": "USD",
+            "purchase_date": "1769882400",
+        },
+    ),
+    "a review": _event(2, "review", {**_PERSON, **_RESOURCE, "rating": "5", "review": "Works well.\nAnd fast."}),
+    "missing fields": _event(3, "purchase", {}),
+    "hostile text": _event(
+        4,
+        _HOSTILE,
+        {name: _HOSTILE for name in (*_PERSON, *_RESOURCE, "review", "final_price", "text", _HOSTILE)}
+        | {"deep": [[[[[{"a": [None, True, 1e308, 10**400]}]]]]], "rating": None},
+    ),
+    "very long text": _event(
+        5, "review" * 30, {**_RESOURCE, "review": "long " * 40_000, **{f"field_{n}": "x" * 2000 for n in range(300)}}
+    ),
+}

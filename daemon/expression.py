@@ -1,0 +1,239 @@
+"""Templates that people write into the config: a small part of Jinja2 that cannot run away.
+
+Jinja's sandbox keeps a template from reaching Python, not from eating memory and time
+(https://jinja.palletsprojects.com/en/stable/sandbox/). So there are no calls, no attributes, no
+unbounded loops, and whatever could grow a value is capped. Event data is never read as a template.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
+from itertools import islice
+from typing import Any
+
+from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, nodes
+from jinja2.filters import FILTERS
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+LONGEST_RESULT = 64 * 1024
+"""Characters; what goes beyond is cut off."""
+_LONGEST_VALUE = 1024 * 1024
+_MOST_ITEMS = 500
+_DEEPEST_LOOP = 2
+_FILTERS = """abs capitalize count d default dictsort e escape filesizeformat first float int items last length list
+lower map max min reject rejectattr reverse round select selectattr sort string striptags sum title tojson trim
+truncate unique upper urlencode wordcount""".split()  # noqa: SIM905
+_NODES = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.CondExpr),
+    *(nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.List, nodes.Tuple, nodes.Dict),
+    *(nodes.Pair, nodes.Keyword, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or),
+    *(nodes.Not, nodes.Neg, nodes.Pos, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+    nodes.Concat,
+)
+
+
+class RenderFailed(Exception):
+    """An event does not fit the template; the text is fit for people."""
+
+
+class _Missing(ChainableUndefined):
+    """What an event lacks: empty text, an empty list, zero; neither smaller nor larger than anything."""
+
+    __lt__ = __le__ = __gt__ = __ge__ = lambda *_: False  # type: ignore[assignment]
+    __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment]
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=_Missing, autoescape=False, finalize=_finalize, optimized=False)
+        self.globals.clear()
+        self.filters = {name: _capped(FILTERS[name]) for name in _FILTERS}
+        self.filters |= {"join": _join, "replace": _replace, "format": _capped(_format), "loopable": _loopable}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look into event data only: `data.items` is a key, never a method."""
+        if isinstance(obj, LoopContext):
+            return super().getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Look up a key or an index; what is not there is missing, whatever the type."""
+        if isinstance(obj, Mapping | list | tuple | str):
+            try:
+                return obj[argument]
+            except (TypeError, LookupError):
+                pass
+        return self.undefined(obj=obj, name=argument)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Calculate with numbers; `+` also joins texts and lists, up to the cap."""
+        if isinstance(left, Undefined) or isinstance(right, Undefined):
+            return left if isinstance(left, Undefined) else right
+        if operator == "+" and isinstance(left, str | list) and isinstance(right, str | list):
+            _require(len(left) + len(right) <= _LONGEST_VALUE)
+        elif not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise RenderFailed(f'"{operator}" needs numbers on both sides (|float makes one)')
+        return super().call_binop(context, operator, left, right)
+
+
+def _finalize(value: Any) -> Any:
+    """Write None as nothing, and tables and lists as JSON instead of Python."""
+    if value is None:
+        return ""
+    value = _loopable(value) if isinstance(value, Iterator) else value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, Mapping | list | tuple) else value
+
+
+def _require(condition: bool, otherwise: str = "a value grows too long") -> None:
+    if not condition:
+        raise RenderFailed(otherwise)
+
+
+def _capped(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        _require(not isinstance(result, str) or len(result) <= _LONGEST_VALUE)
+        return str(result) if isinstance(result, str) else result  # Jinja's Markup would escape its neighbours
+
+    return call
+
+
+def _join(values: Iterable[Any], separator: str = "") -> str:
+    parts, length = [], 0
+    for value in values:
+        parts.append(str(_finalize(value)))
+        length += len(parts[-1]) + len(separator)
+        _require(length <= _LONGEST_VALUE)
+    return separator.join(parts)
+
+
+def _replace(text: Any, old: Any, new: Any) -> str:
+    before, old, new = str(_finalize(text)), str(old), str(new)
+    _require(len(before) + before.count(old) * len(new) <= _LONGEST_VALUE)
+    return before.replace(old, new)
+
+
+def _format(pattern: Any, *values: Any) -> str:
+    text = str(pattern)
+    _require(not re.search(r"%[^a-zA-Z%]*(?:\d{3}|\*)", text), "a format is wider than 99 characters")
+    return text % values
+
+
+def _loopable(values: Any) -> list[Any]:
+    items = list(islice(() if values is None else values, _MOST_ITEMS + 1))
+    _require(len(items) <= _MOST_ITEMS, f"a loop runs over more than {_MOST_ITEMS} items")
+    return items
+
+
+class _Tamed(NodeTransformer):
+    """Sends loops and `~` through the filters that cap them."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, "loopable", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(parts, "join", [], [], None, None, lineno=node.lineno)
+
+
+_SANDBOX = _Sandbox()
+
+
+class Template:
+    """Text with `{{ … }}` and `{% … %}`, understood when the config is read."""
+
+    __slots__ = ("_compiled", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        try:
+            tree = _SANDBOX.parse(source)
+            _check(tree)
+            code = _SANDBOX.compile(_Tamed().visit(tree))
+        except TemplateSyntaxError as error:
+            # A long word in quotes may be a secret that was pasted here.
+            words = re.sub(r"'[^'\s]{12,}'", "'…'", error.message or "not understood").rstrip(".")
+            raise PydanticCustomError(
+                "template", "line {line} of the template: {words}", {"line": error.lineno, "words": words}
+            ) from None
+        except (RecursionError, SyntaxError, MemoryError):
+            raise PydanticCustomError("template", "the template is nested too deeply") from None
+        self._compiled = _SANDBOX.template_class.from_code(_SANDBOX, code, {})
+
+    def render(self, event_values: Mapping[str, Any]) -> str:
+        """Fill the template in; what is missing stays empty, at most LONGEST_RESULT characters come out.
+
+        Raises RenderFailed with a sentence when the values do not fit.
+        """
+        pieces, left = [], LONGEST_RESULT
+        try:
+            for piece in self._compiled.generate(event_values):
+                pieces.append(piece[:left])
+                left -= len(pieces[-1])
+                if not left:
+                    break
+        except RenderFailed:
+            raise
+        except ZeroDivisionError:
+            raise RenderFailed("a division by zero") from None
+        except Exception as error:  # noqa: BLE001  whatever an operator or a filter makes of odd values
+            raise RenderFailed(f"a value does not fit where it is used ({type(error).__name__})") from None
+        return "".join(pieces)
+
+    def __repr__(self) -> str:
+        return f"Template({self.source!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and other.source == self.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda template: template.source, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string"}
+
+    @classmethod
+    def _validate(cls, value: Any) -> "Template":
+        if isinstance(value, Template):
+            return value
+        if not isinstance(value, str):
+            raise PydanticCustomError("template", "must be text, with {{ }} around what the event provides", {})
+        return cls(value)
+
+
+def _check(node: nodes.Node, loops: int = 0) -> None:
+    """Refuse what the sandbox leaves out. Raises TemplateSyntaxError."""
+    loops += isinstance(node, nodes.For)
+    if isinstance(node, nodes.Call):
+        raise TemplateSyntaxError("calls such as x() are not available; use a filter such as |upper", node.lineno)
+    if not isinstance(node, _NODES) or (isinstance(node, nodes.For) and node.recursive):
+        raise TemplateSyntaxError(f"{type(node).__name__} is not available in templates", node.lineno)
+    if loops > _DEEPEST_LOOP:
+        raise TemplateSyntaxError(f"loops may be nested {_DEEPEST_LOOP} deep", node.lineno)
+    if isinstance(node, nodes.Assign) and any(node.find_all((nodes.List, nodes.Tuple, nodes.Dict))):
+        raise TemplateSyntaxError("{% set %} takes no lists or tables", node.lineno)
+    for child in node.iter_child_nodes():
+        _check(child, loops)

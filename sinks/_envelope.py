@@ -1,0 +1,55 @@
+"""What machines get of an event: one JSON object, the same whichever sink carries it."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from daemon.contract import Event
+
+DEEPEST = 64
+"""JSON readers give up at some depth (PHP's at 512, Python's near 1000); data nested deeper is cut off and says so."""
+
+
+def envelope(event: Event) -> dict[str, Any]:
+    """The event in the form Standard Webhooks proposes (type, timestamp, data), with its identity added.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    moment = event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return {
+        "type": event.kind,
+        "timestamp": moment.removesuffix("+00:00") + "Z",
+        "data": _storable(event.data, DEEPEST),
+        "source": event.source,
+        "event_id": event.external_id,
+        "listener_id": event.channel,
+        "key": event.key,
+    }
+
+
+def encode(document: Mapping[str, Any], *, indent: int | None = None) -> bytes:
+    """Serialise as strict JSON in ASCII, where even a lone surrogate survives."""
+    separators = None if indent else (",", ":")
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=indent, separators=separators).encode()
+
+
+def _storable(value: Any, depth: int) -> Any:
+    """The value with everything replaced that strict JSON cannot hold."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            # Python refuses to write very long integers in decimal: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+            return value if value.bit_length() < 2048 else hex(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping() | list() | tuple() if depth == 0:
+            return f"(nested deeper than {DEEPEST} levels)"
+        case Mapping():
+            return {str(name): _storable(inner, depth - 1) for name, inner in value.items()}
+        case list() | tuple():
+            return [_storable(inner, depth - 1) for inner in value]
+        case _:
+            return str(value)

@@ -1,0 +1,129 @@
+"""How an HTTP answer becomes an outcome: once, for all who speak HTTP."""
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.client import responses
+from typing import Annotated
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import httpx
+from pydantic import Field
+
+from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.http import Answer, CallFailed, retry_after
+from daemon.quantities import Duration
+from daemon.secrets import redact, remember
+from sinks._text import clean, cut, one_line
+
+ANSWER_LIMIT = 16 * 1024
+"""No more of an answer is read, in bytes."""
+_ANSWER_KEPT = 1024
+
+Timeout = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=2))]
+"""The whole time one attempt may take."""
+
+_LATER = {401, 403, 404, 405, 408, 425, 429}
+"""Beside 5xx. A deploy of a minute answers 404 or 403 and must lose nothing."""
+_NEVER = {501, 505}
+"""The 5xx that repeating cannot mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.6"""
+_DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com")
+
+
+def judge(answer: Answer, now: datetime) -> Outcome:
+    """What an answer means for the delivery, by its status alone.
+
+    After https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    status = answer.status
+    said = describe(status)
+    if 200 <= status < 300:
+        return Delivered(f"HTTP {status}")
+    if status == 410:
+        return Closed(f"{said}: the receiver says that it is gone for good")
+    if 300 <= status < 400:
+        return Rejected(f"{said}: redirects are not followed; put the final URL into the config")
+    if status in _NEVER or (400 <= status < 500 and status not in _LATER):
+        return Rejected(said)
+    return TryLater(said, retry_after(answer.headers, now), throttled=status == 429)
+
+
+def judge_failure(failure: CallFailed) -> TryLater:
+    """What it means that no usable answer came."""
+    return TryLater(failure.reason)
+
+
+def describe(status: int) -> str:
+    """The status with its usual name, never the words of the receiver."""
+    return f"HTTP {status} {responses.get(status, '')}".rstrip()
+
+
+def answer_text(answer: Answer) -> str:
+    """The beginning of an answer as clean text without secrets: receivers echo what they were sent."""
+    if answer.encoding:
+        return "(encoded although plain text was asked for; not read)"
+    return safe(answer.body.decode("utf-8", "replace"), _ANSWER_KEPT)
+
+
+def safe(text: str, limit: int) -> str:
+    """Somebody else's words, fit for a report: clean, short and without secrets."""
+    return cut(redact(clean(text)), limit)
+
+
+def safe_line(text: str, limit: int) -> str:
+    """The same on one line, fit for a reason."""
+    return safe(one_line(text), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to send to, as a client wants it."""
+
+    url: str
+    """Without user information and fragment."""
+    authorization: str | None
+    """A header made of the user information in the URL."""
+
+
+def parse_url(text: str) -> Target:
+    """Understand a URL as people paste it. Raises ValueError with what is wrong, never the URL itself."""
+    parts = split_url(text)
+    if is_discord(parts):
+        raise ValueError('this is a Discord webhook; write type = "discord" for this sink')
+    place = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    place = f"{place}:{parts.port}" if parts.port else place
+    authorization = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        encoded = base64.b64encode(pair.encode()).decode()
+        authorization = f"Basic {encoded}"
+        remember(encoded)
+        remember(unquote(parts.password or ""))
+    return Target(parts._replace(netloc=place, fragment="").geturl(), authorization)
+
+
+def split_url(text: str) -> SplitResult:
+    """Take a pasted http(s) URL apart. Raises ValueError with what is wrong, never the URL itself."""
+    bare = unwrap(text)
+    if re.search(r"[\s\x00-\x1f\x7f\\]", bare):
+        raise ValueError("a URL holds no spaces, line ends or backslashes")
+    try:
+        parts = urlsplit(bare)
+        httpx.URL(parts.geturl())
+        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        fit = False
+    if not fit:
+        raise ValueError('not a web address; it must look like "https://host/path"')
+    return parts
+
+
+def unwrap(text: str) -> str:
+    """Take off what people copy around a URL."""
+    return text.strip("<>\"' \t\r\n")
+
+
+def is_discord(parts: SplitResult) -> bool:
+    """Whether this is an address at which Discord takes messages, in any of the forms that people copy."""
+    return bool(_DISCORD_HOST.fullmatch(parts.hostname or "")) and "/webhooks/" in parts.path

@@ -1,0 +1,56 @@
+"""The kinds of sink there are: ours, and those that other packages bring."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from daemon.contract import Sink, SinkKind
+from daemon.http import Http
+
+KINDS = {
+    "discord": "sinks.discord:DiscordSink",
+    "webhook": "sinks.webhook:WebhookSink",
+    "email": "sinks.email:EmailSink",
+    "file": "sinks.file:FileSink",
+    "console": "sinks.console:ConsoleSink",
+}
+"""What `type = "…"` in a sink's table names, and where its class is; imported when first used."""
+
+ENTRY_POINTS = "eventferry.sinks"
+"""Other packages declare a kind in this group, written as above; a name of ours cannot be taken."""
+
+
+class SinkKinds:
+    """Every kind that can be loaded here; what `daemon.contract.Kinds` asks for."""
+
+    def __init__(self) -> None:
+        theirs = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+        self._places = KINDS | {name: theirs[name] for name in sorted(theirs.keys() - KINDS.keys())}
+
+    def names(self) -> Sequence[str]:
+        """All kinds, ours first."""
+        return tuple(self._places)
+
+    def load(self, name: str) -> SinkKind:
+        """Import one. Raises KeyError if unknown, ImportError with what to do if it cannot be imported."""
+        place = self._places[name]
+        module_name, _, class_name = place.partition(":")
+        try:
+            found: Any = getattr(importlib.import_module(module_name), class_name)
+        except ModuleNotFoundError as error:
+            raise ImportError(f'the sink type "{name}" needs the Python package "{error.name}"') from error
+        except Exception as error:  # another package's module may raise anything; it gets one clear line
+            raise ImportError(
+                f'the sink type "{name}" cannot be loaded from {place}: {type(error).__name__}'
+            ) from error
+        if not _is_sink(found):
+            raise ImportError(f'the sink type "{name}" is broken: {place} is no Sink with Settings')
+        build: Callable[[Any, Http], Sink] = found
+        return SinkKind(
+            settings=found.Settings, build=build, concurrency=found.concurrency, batch_limit=found.batch_limit
+        )
+
+
+def _is_sink(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Sink) and hasattr(found, "Settings")

@@ -1,0 +1,136 @@
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.http import Answer
+from sinks._discord_answer import quiet_time, verdict
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, httpx.Headers({k.replace("_", "-"): v for k, v in headers.items()}), raw, False, "")
+
+
+def judged(status: int, body: Any = None, *, in_thread: bool = False, **headers: str) -> Outcome:
+    return verdict(answer(status, body, **headers), in_thread=in_thread, now=NOW)
+
+
+def test_a_stored_message_is_known_by_its_id() -> None:
+    assert judged(200, {"id": "1234567890123456789", "content": ""}) == Delivered("message 1234567890123456789")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", {"id": "x\r\ny"}, {"id": 7 * 10**40}, {"id": None}, [1], b"\xff" * 9])
+def test_delivered_is_delivered_even_without_a_readable_id(body: Any) -> None:
+    assert judged(200, body) == Delivered("HTTP 200")
+
+
+def test_no_content_is_delivered_too() -> None:
+    assert judged(204, b"") == Delivered("HTTP 204")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {"message": "Invalid Webhook Token", "code": 50027}),
+        (403, {"message": "Missing Access", "code": 50001}),
+        (404, {"message": "Unknown Webhook", "code": 10015}),
+        (404, {"message": "Unknown Channel", "code": 10003}),
+        (404, b"<html>"),
+        (403, b""),
+    ],
+)
+def test_a_webhook_that_is_gone_closes_the_sink_and_is_never_probed(status: int, body: Any) -> None:
+    outcome = judged(status, body)
+    assert isinstance(outcome, Closed)
+    assert not outcome.probe
+    if isinstance(body, dict):
+        assert str(body["code"]) in outcome.reason
+
+
+def test_a_thread_that_is_gone_is_not_the_webhook() -> None:
+    unknown_channel = {"message": "Unknown Channel", "code": 10003}
+    assert judged(404, unknown_channel, in_thread=True) == Rejected("the thread is gone; change or remove thread_id")
+    assert isinstance(judged(404, {"message": "Unknown Webhook", "code": 10015}, in_thread=True), Closed)
+
+
+def test_a_refused_message_names_the_field() -> None:
+    errors = {"embeds": {"0": {"title": {"_errors": [{"code": "BASE_TYPE_MAX_LENGTH", "message": "Too long."}]}}}}
+    body = {"message": "Invalid Form Body", "code": 50035, "errors": errors}
+    expected = "HTTP 400 Bad Request: Invalid Form Body (50035): embeds.0.title Too long."
+    assert judged(400, body) == Rejected(expected)
+
+
+def deep(levels: int) -> Any:
+    return json.loads('{"a":' * levels + "{}" + "}" * levels)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": deep(500), "message": deep(500), "code": 1},
+        {"errors": {"_errors": "x", "b": {"_errors": [None, 1, {"message": deep(300)}]}}},
+        {"errors": {"k" * 5000: {"_errors": [{"message": "m" * 5000}] * 50}}, "message": "w" * 5000, "code": 10**4000},
+        {"message": "a\r\n\x1b[31mb\u202e", "code": True},
+        b"[" * 50_000,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 413, 429, 500])
+def test_nonsense_in_an_answer_gives_a_short_clean_reason(status: int, body: Any) -> None:
+    outcome = judged(status, body)
+    text = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+    assert 5 < len(text) <= 300
+    assert text.isprintable()
+
+
+def test_too_large_is_rejected() -> None:
+    assert isinstance(judged(413, {"message": "Request entity too large", "code": 40005}), Rejected)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "wait"),
+    [
+        ({"retry_after": 0.65, "global": False}, {}, 0.65),
+        ({"retry_after": 0.65}, {"Retry_After": "2"}, 2),
+        ({"retry_after": 30.5, "global": True}, {"Retry_After": "2"}, 30.5),
+        ({"retry_after": -1}, {"Retry_After": "3"}, 3),
+        ({"retry_after": 10**400}, {"Retry_After": "3"}, 3),
+        ({"retry_after": "soon"}, {}, 60),
+        ({"message": "slow"}, {}, 60),
+        (b"error code: 1015", {}, 600),
+        (b"<html>", {"Retry_After": "30"}, 600),
+        (b"", {"Retry_After": "1800"}, 1800),
+        ([], {}, 600),
+    ],
+)
+def test_a_rate_limit_is_obeyed_and_is_no_failure(body: Any, headers: dict[str, str], wait: float) -> None:
+    outcome = judged(429, body, **headers)
+    assert isinstance(outcome, TryLater)
+    assert (outcome.wait, outcome.throttled) == (timedelta(seconds=wait), True)
+    assert quiet_time(answer(429, body, **headers), outcome) == timedelta(seconds=wait)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 408])
+def test_trouble_at_discord_is_tried_again(status: int) -> None:
+    assert isinstance(judged(status, b"<html>"), TryLater)
+
+
+@pytest.mark.parametrize(
+    ("headers", "quiet"),
+    [
+        ({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset_After": "1.5"}, 1.5),
+        ({"X_RateLimit_Remaining": "1", "X_RateLimit_Reset_After": "1.5"}, None),
+        ({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset_After": "nan"}, None),
+        ({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset_After": "-3"}, None),
+        ({"X_RateLimit_Remaining": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_a_used_up_bucket_is_left_to_fill(headers: dict[str, str], quiet: float | None) -> None:
+    expected = None if quiet is None else timedelta(seconds=quiet)
+    assert quiet_time(answer(200, {"id": "1"}, **headers), Delivered()) == expected

@@ -1,0 +1,110 @@
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.http import Answer, CallFailed
+from daemon.secrets import redact, remember
+from sinks._http import answer_text, judge, judge_failure, parse_url
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def answer(status: int, body: bytes = b"", encoding: str = "", **headers: str) -> Answer:
+    return Answer(status, httpx.Headers({k.replace("_", "-"): v for k, v in headers.items()}), body, False, encoding)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"),
+    [
+        ([200, 201, 202, 204, 299], Delivered),
+        ([100, 199, 401, 403, 404, 405, 408, 425, 429, 500, 502, 503, 504, 507, 599, 600, 999], TryLater),
+        ([300, 301, 302, 304, 307, 308, 400, 402, 406, 409, 411, 413, 415, 418, 422, 451, 499, 501, 505], Rejected),
+        ([410], Closed),
+    ],
+)
+def test_the_status_decides_the_outcome(statuses: list[int], kind: type[Outcome]) -> None:
+    assert [status for status in statuses if not isinstance(judge(answer(status), NOW), kind)] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("120", timedelta(minutes=2)),
+        ("0.5", timedelta(seconds=0.5)),
+        ("Wed, 04 Mar 2026 05:07:07 GMT", timedelta(minutes=1)),
+        ("0", None),
+        ("-5", None),
+        ("1e12", None),
+        ("nan", None),
+        ("soon", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503, 404])
+def test_retry_after_is_passed_on_when_it_makes_sense(status: int, header: str, wait: timedelta | None) -> None:
+    outcome = judge(answer(status, Retry_After=header), NOW)
+    assert isinstance(outcome, TryLater)
+    assert (outcome.wait, outcome.throttled) == (wait, status == 429)
+
+
+def test_reasons_name_the_status_in_our_own_words() -> None:
+    assert judge(answer(503), NOW) == TryLater("HTTP 503 Service Unavailable")
+    assert judge(answer(599), NOW) == TryLater("HTTP 599")
+    assert judge(answer(200), NOW) == Delivered("HTTP 200")
+
+
+def test_no_answer_is_tried_again() -> None:
+    assert judge_failure(CallFailed("connection refused", maybe_sent=False)) == TryLater("connection refused")
+
+
+def test_an_answer_is_kept_clean_short_and_without_secrets() -> None:
+    remember("s3cret-canary-in-answer")
+    shown = answer_text(answer(200, b"got s3cret-canary-in-\x00answer \xff\x1b[31m " + b"x" * 5000))
+    assert shown.startswith("got *** \ufffd[31m xxx")
+    assert len(shown) == 1024
+
+
+def test_a_secret_at_the_cut_is_not_shown_in_part() -> None:
+    remember("s3cret-canary-at-the-cut")
+    assert "s3cret" not in answer_text(answer(200, b"x" * 1015 + b"s3cret-canary-at-the-cut"))
+
+
+def test_an_encoded_answer_is_not_read() -> None:
+    assert answer_text(answer(200, b"", encoding="gzip")) == "(encoded although plain text was asked for; not read)"
+
+
+def test_a_url_loses_its_user_information_to_a_header() -> None:
+    target = parse_url(' "https://ann:p%40ss-w0rd@[::1]:8443/hook?a=b#frag" ')
+    assert target.url == "https://[::1]:8443/hook?a=b"
+    assert target.authorization == "Basic YW5uOnBAc3MtdzByZA=="
+    assert redact("p@ss-w0rd YW5uOnBAc3MtdzByZA==") == "*** ***"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "example.com/x", "ftp://example.com/", "https:///x", "https://a b/", "https://a\r\nX: y/", "http://[::1"),
+        *("http://a:0", "http://a:70000/", "https://a\\b/", "file:///etc/passwd", "http://:80/", "http://exa mple/"),
+    ],
+)
+def test_what_is_no_web_address_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r"web address|no spaces") as refusal:
+        parse_url(url)
+    assert not url or url not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://discord.com/api/webhooks/1/x",
+        "https://discordapp.com/api/v8/webhooks/1/x?wait=true",
+        "<https://canary.discord.com/api/webhooks/1/x/>",
+        "https://ptb.discord.com/api/webhooks/1/x/slack",
+        "HTTPS://DISCORD.COM/api/v10/webhooks/1/x",
+        "https://u:p@discord.com:443/api/webhooks/1/x",
+    ],
+)
+def test_a_discord_webhook_is_sent_to_its_own_kind_of_sink(url: str) -> None:
+    with pytest.raises(ValueError, match='type = "discord"'):
+        parse_url(url)

@@ -1,0 +1,144 @@
+import email
+import email.policy
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from sinks._layout import compose
+from sinks._mail import HEADERS, build, header_names, subject_line
+from tests.events import EVENTS, HOSTILE, event
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def raw(of: Any = None, subject: str | None = None) -> bytes:
+    message = compose(of or event())
+    line = subject_line(message.title) if subject is None else subject
+    return build(
+        message, line, delivery_id="id-1", sender="shop@shop.example", to=["a@x.example", "b@y.example"], now=NOW
+    )
+
+
+def parsed(mail: bytes) -> EmailMessage:
+    message = email.message_from_bytes(mail, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def parts(mail: bytes) -> tuple[str, str]:
+    message = parsed(mail)
+    text, html = message.get_body(["plain"]), message.get_body(["html"])
+    assert text is not None
+    assert html is not None
+    return text.get_content().replace("\r\n", "\n"), html.get_content().replace("\r\n", "\n")
+
+
+def test_a_mail_says_who_what_and_when() -> None:
+    message = parsed(raw())
+    assert {name: str(message[name]) for name in HEADERS if name != "Content-Type"} == {
+        "From": "shop@shop.example",
+        "To": "a@x.example, b@y.example",
+        "Subject": "New purchase: Sky",
+        "Date": "Wed, 04 Mar 2026 05:06:07 +0000",
+        "Message-ID": "<id-1@shop.example>",
+        "Auto-Submitted": "auto-generated",
+        "List-Id": "<eventferry.shop.example>",
+        "MIME-Version": "1.0",
+    }
+    assert message.get_content_type() == "multipart/alternative"
+
+
+def test_text_and_html_say_the_same() -> None:
+    data = {
+        "resource_title": "Sky <b>& more</b>",
+        "resource_url": "https://builtbybit.com/r/1?a=1&b=2",
+        "message": "line one\nline <two>",
+        "username": "Ann",
+        "user_url": "https://builtbybit.com/members/7/",
+    }
+    text, html = parts(raw(event(data)))
+    assert (
+        "New purchase: Sky <b>& more</b>\n\nline one\nline <two>\n\nBuyer: Ann <https://builtbybit.com/members/7/>"
+        in text
+    )
+    assert (
+        '<a href="https://builtbybit.com/r/1?a=1&amp;b=2">New purchase: Sky &lt;b&gt;&amp; more&lt;/b&gt;</a>' in html
+    )
+    assert "line one<br>\nline &lt;two&gt;" in html
+    assert '<a href="https://builtbybit.com/members/7/">Ann</a>' in html
+    assert "2026-03-04 05:06:07 UTC, builtbybit:4711" in text
+    assert "2026-03-04 05:06:07 UTC, builtbybit:4711" in html
+
+
+def test_our_own_command_is_set_as_code() -> None:
+    own = event({"text": "look", "command": "a <b>"}, kind="alert.x", source="eventferry")
+    text, html = parts(raw(own))
+    assert "Command: a <b>" in text
+    assert "<code>a &lt;b&gt;</code>" in html
+
+
+INJECTIONS = [
+    "=?utf-8?q?a=0D=0ABcc:_evil@evil.example?=",
+    "=?utf-8?b?YQ0KQmNjOiBldmlsQGV2aWwuZXhhbXBsZQ==?=",
+    "=?utf-8?q?=0D=0A=0D=0A<script>?=",
+    "x =?utf-8?q?a=0ABcc:_e@e?= =?utf-8?q?=0D=0AX-Y:_z?=",
+    "a\r\nBcc: evil@evil.example",
+    "a\nBcc: evil@evil.example",
+    "a\rBcc: evil@evil.example",
+    "a\x0bBcc: e@e\x0cX: y\x85Z: w\u2028Q: r",
+    "\r\n\r\nbody",
+    "a\x00b",
+    "\ud800 half",
+]
+
+
+@pytest.mark.parametrize("subject", INJECTIONS)
+def test_no_subject_adds_a_header(subject: str) -> None:
+    """With the subject as an event brings it, and with the second net alone, which sees it unprepared."""
+    for line in (subject_line(subject), subject):
+        if line is subject and any(c in subject for c in "\r\n\x0b\x0c\x85\u2028\ud800"):
+            continue  # Python itself refuses to write these
+        mail = raw(subject=line)
+        assert header_names(mail) == sorted(HEADERS)
+        assert b"evil@" not in mail.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b"").partition(b"Subject")[0]
+        assert "Bcc" not in parsed(mail)
+
+
+def test_a_subject_stays_readable() -> None:
+    assert subject_line("New\r\nreview: =?x?= \u202eok\x00") == "New review: = ?x?= ok"
+    assert len(subject_line("x" * 999)) == 200
+    assert str(parsed(raw(subject=subject_line("Größe ✓ " * 25)))["Subject"]) == ("Größe ✓ " * 25).strip()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_events_make_a_sound_mail(name: str) -> None:
+    check_sound(raw(event(HOSTILE[name])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(EVENTS)
+def test_any_event_makes_a_sound_mail(generated: Any) -> None:
+    check_sound(raw(generated))
+
+
+def check_sound(mail: bytes) -> None:
+    assert mail.isascii()
+    assert b"\x00" not in mail
+    assert header_names(mail) == sorted(HEADERS)
+    assert max(map(len, mail.split(b"\r\n"))) <= 998
+    assert b"\n" not in mail.replace(b"\r\n", b"")
+    assert str(parsed(mail)["Message-ID"]) == "<id-1@shop.example>"
+    _, html = parts(mail)
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+def test_a_long_message_id_stays_whole() -> None:
+    message = compose(event())
+    sender = "a@" + ".".join(["x" * 60] * 3) + ".example"
+    mail = build(message, "s", delivery_id="d" * 64, sender=sender, to=["a@x.example"], now=NOW)
+    (line,) = [one for one in mail.replace(b"\r\n ", b" ").split(b"\r\n") if one.startswith(b"Message-ID")]
+    assert line.split() == [b"Message-ID:", f"<{'d' * 64}@{sender[2:]}>".encode()]
