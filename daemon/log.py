@@ -187,7 +187,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Render and enqueue; never raises, never waits."""
-        if False:
+        if self._lines.qsize() >= _MOST_WAITING:
             self._refused += 1
             return
         try:

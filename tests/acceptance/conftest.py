@@ -69,6 +69,7 @@ class World:
         try:
             async with asyncio.timeout(patience):
                 while not what():  # noqa: ASYNC110 - other processes bring it about
+                    assert self.process is None or self.process.returncode is None, f"it ended:\n{self.log()[-8000:]}"
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"it never came to pass; the log:\n{self.log()[-8000:]}") from None

@@ -284,7 +284,8 @@ def test_a_stuck_reader_blocks_nobody_and_hears_later_how_much_it_missed() -> No
 
     reader = threading.Thread(target=drain)
     reader.start()
-    while not reported.is_set():  # what is lost is told once there is room again
+    deadline = time.monotonic() + 30
+    while not reported.is_set() and time.monotonic() < deadline:  # what is lost is told once there is room again
         logger.info("x.z")
         reported.wait(0.05)
     log.shutdown()

@@ -1,11 +1,13 @@
 """A config that does not work: every mistake with its line and a sentence, none with a secret."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
+from daemon.contract import SinkKind
 from daemon.settings import ConfigError, DaemonSettings, Loaded, Problem, SinkCommon, SourceCommon, load
 from daemon.settings.problems import dotted, keys_of
 from daemon.sources.registry import SOURCE_KINDS
@@ -326,6 +328,42 @@ def test_no_message_holds_a_secret_that_breaks_the_toml(load_text: Load, good: s
 @pytest.mark.parametrize("value", [CANARY, f'["{CANARY}"]', f'["{CANARY}', f'{{"a": "{CANARY}"}}'])
 def test_no_message_holds_a_secret_from_the_environment(load_text: Load, good: str, name: str, value: str) -> None:
     assert CANARY[:12] not in said(load_text, good, {f"EVENTFERRY_{name}": value})
+
+
+class Careless(BaseModel):
+    """A kind from elsewhere, whose checks quote what they were given."""
+
+    number: int = 0
+    either: int | list[int] = 0
+    inner: dict[str, int] = {}
+
+    @field_validator("number", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: str) -> int:
+        return int(value)
+
+
+class CarelessKinds(SinkKinds):
+    def names(self) -> Sequence[str]:
+        return ["careless"]
+
+    def load(self, name: str) -> SinkKind:
+        return replace(super().load("file"), settings=Careless)
+
+
+def test_a_careless_kind_gives_no_value_away_and_its_unions_and_tables_are_told_of_plainly(
+    load_text: Load, good: str
+) -> None:
+    load_text(good)
+    table = f'[sinks.x]\ntype = "careless"\nnumber = "{CANARY}"\neither = "{CANARY}"\ninner = {{ a = 1, b = "x" }}\n'
+    Path("config.toml").write_text(good[: good.index("[sinks.sales]")].replace('["sales", "archive"]', "[]") + table)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("config.toml"), CarelessKinds(), SOURCE_KINDS, {})
+    assert str(caught.value).splitlines() == [
+        "config.toml:10: sinks.x.number: invalid literal for int() with base 10: '…'",
+        "config.toml:11: sinks.x.either: must be a whole number, or must be a list",
+        "config.toml:12: sinks.x.inner.b: must be a whole number",
+    ]
 
 
 def test_a_problem_is_one_line_whatever_it_quotes() -> None:
