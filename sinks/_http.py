@@ -28,7 +28,7 @@ _LATER = {401, 403, 404, 405, 408, 425, 429}
 """Beside 5xx. A deploy of a minute answers 404 or 403 and must lose nothing."""
 _NEVER = {501, 505}
 """The 5xx that repeating cannot mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.6"""
-_DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com")
+_DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com\.?")
 
 
 def judge(answer: Answer, now: datetime) -> Outcome:
@@ -88,9 +88,9 @@ class Target:
 
 def parse_url(text: str) -> Target:
     """Understand a URL as people paste it. Raises ValueError with what is wrong, never the URL itself."""
-    parts = split_url(text)
-    if is_discord(parts):
+    if is_discord(text):
         raise ValueError('this is a Discord webhook; write type = "discord" for this sink')
+    parts = split_url(text)
     place = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     place = f"{place}:{parts.port}" if parts.port else place
     authorization = None
@@ -124,6 +124,11 @@ def unwrap(text: str) -> str:
     return text.strip("<>\"' \t\r\n")
 
 
-def is_discord(parts: SplitResult) -> bool:
+def is_discord(text: str) -> bool:
     """Whether this is an address at which Discord takes messages, in any of the forms that people copy."""
+    bare = unwrap(text)
+    try:
+        parts = urlsplit(bare if "://" in bare else f"//{bare}")
+    except ValueError:
+        return False
     return bool(_DISCORD_HOST.fullmatch(parts.hostname or "")) and "/webhooks/" in parts.path

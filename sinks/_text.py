@@ -55,7 +55,7 @@ def _pieces(value: object, depth: int) -> Iterator[str]:
         case None:
             yield "none"
         case str():
-            yield value[:_READ]
+            yield value
         case bool():
             yield "yes" if value else "no"
         case int():
@@ -64,7 +64,7 @@ def _pieces(value: object, depth: int) -> Iterator[str]:
             yield "…"
         case Mapping():
             for number, (name, inner) in enumerate(value.items()):
-                yield f"{', ' if number else '{'}{str(name)[:_READ]}: "
+                yield f"{', ' if number else '{'}{name}: "
                 yield from _pieces(inner, depth - 1)
             yield "}" if value else "{}"
         case list() | tuple():

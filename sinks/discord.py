@@ -154,7 +154,7 @@ def parse_address(text: str) -> Address:
     """Understand a webhook URL in any form people copy. Raises ValueError, never naming the URL."""
     bare = unwrap(text)
     parts = split_url(bare if "://" in bare else f"https://{bare}")
-    official = _OFFICIAL.fullmatch(parts.path) if is_discord(parts) else None
+    official = _OFFICIAL.fullmatch(parts.path) if is_discord(bare) else None
     is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.username is None
     local = _LOCAL.fullmatch(parts.path) if is_local else None
     if official:

@@ -18,8 +18,8 @@ from daemon.secrets import ConfigPath
 from sinks._envelope import encode, envelope
 
 _MODE = 0o640
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
-"""Not blocking: opening a pipe in a file's place must not hang."""
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+"""Reading too: to see how the last line ends, and because opening a pipe only for writing would hang."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_WAIT = timedelta(minutes=1)
 

@@ -42,7 +42,11 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "wrong types": {"resource_title": {"a": [1]}, "username": 5, "final_price": [], "rating": {}, "message": False},
     "mentions": {"username": "@everyone", "resource_title": "@here <@1> <@&2> <#3>", "message": "@everyone"},
     "markdown": {"resource_title": "# **x** ||y|| `z`", "message": "```\n> q\n- l\n[a](https://evil.example)"},
-    "html": {"resource_title": "<script>alert(1)</script>", "message": '<img src=x onerror="a()"> &amp;'},
+    "html": {
+        "resource_title": "<script>alert(1)</script>",
+        "message": '<img src=x onerror="a()"> &amp;',
+        "<script>": "x",
+    },
     "templates": {"username": "{{ 7*7 }}{% for x in y %}", "message": "${{x}} {secret} %(a)s"},
     "line ends": {"resource_title": "a\r\nBcc: evil@evil.example\r\n\r\nbody", "username": "x\n.\nMAIL FROM:<a@b>"},
     "encoded words": {"resource_title": "=?utf-8?q?a=0D=0ABcc:_evil@evil.example?=", "username": "=?x?="},

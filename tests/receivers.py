@@ -103,7 +103,9 @@ async def http_receiver(answer: Answer | None = None) -> AsyncIterator[HttpRecei
 
 
 @asynccontextmanager
-async def served(serve: Callable[[asyncio.StreamReader, Writer], Awaitable[None]]) -> AsyncIterator[int]:
+async def served(
+    serve: Callable[[asyncio.StreamReader, Writer], Awaitable[None]], certificate: Path | None = None
+) -> AsyncIterator[int]:
     """Listen on a free port; what is under way is cancelled at the end."""
     running: set[asyncio.Task[None]] = set()
 
@@ -118,7 +120,8 @@ async def served(serve: Callable[[asyncio.StreamReader, Writer], Awaitable[None]
             running.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(track, "127.0.0.1", 0)
+    tls = server_context(certificate) if certificate else None
+    server = await asyncio.start_server(track, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -140,6 +143,12 @@ def make_certificate(folder: Path, name: str = "localhost") -> Path:
     return pem
 
 
+def server_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 @dataclass
 class Mailbox:
     """What a mail server took, and what it says to whom."""
@@ -151,6 +160,12 @@ class Mailbox:
     logins: list[str] = field(default_factory=list)
     silent_at_data: bool = False
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    sessions: list[SMTP] = field(default_factory=list)
+
+    async def until_left(self) -> None:
+        """Wait until nobody is connected any more."""
+        while any(session.transport is not None for session in self.sessions):  # noqa: ASYNC110  aiosmtpd tells nobody
+            await asyncio.sleep(0.01)
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         self.arrived.set()
@@ -185,17 +200,15 @@ async def mailbox(certificate: Path | None = None, *, tls: bool = False, **optio
     box = Mailbox()
     context = None
     if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
+        context = server_context(certificate)
         login = {"authenticator": box.authenticate, "auth_require_tls": not tls}
         demands = {} if tls else {"tls_context": context, "require_starttls": True, "auth_required": True}
         options = login | demands | options
     loop = asyncio.get_running_loop()
-    sessions: list[SMTP] = []
 
     def session() -> SMTP:
-        sessions.append(SMTP(box, hostname="mail.shop.example", loop=loop, **options))
-        return sessions[-1]
+        box.sessions.append(SMTP(box, hostname="mail.shop.example", loop=loop, **options))
+        return box.sessions[-1]
 
     server = await loop.create_server(session, "127.0.0.1", 0, ssl=context if tls else None)
     box.port = server.sockets[0].getsockname()[1]
@@ -203,10 +216,10 @@ async def mailbox(certificate: Path | None = None, *, tls: bool = False, **optio
         yield box
     finally:
         server.close()
-        tasks = [one._handler_coroutine for one in sessions if one._handler_coroutine]
+        tasks = [one._handler_coroutine for one in box.sessions if one._handler_coroutine]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for one in sessions:
+        for one in box.sessions:
             if one.transport:
                 one.transport.close()

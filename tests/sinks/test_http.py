@@ -103,6 +103,7 @@ def test_what_is_no_web_address_is_refused_without_repeating_it(url: str) -> Non
         "https://ptb.discord.com/api/webhooks/1/x/slack",
         "HTTPS://DISCORD.COM/api/v10/webhooks/1/x",
         "https://u:p@discord.com:443/api/webhooks/1/x",
+        " discord.com/api/webhooks/1/x",
     ],
 )
 def test_a_discord_webhook_is_sent_to_its_own_kind_of_sink(url: str) -> None:

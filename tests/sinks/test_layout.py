@@ -100,8 +100,9 @@ def test_what_the_daemon_says_itself_has_a_text_and_a_command() -> None:
 
 
 def test_no_event_can_pass_its_text_off_as_our_command() -> None:
-    (field,) = compose(event({"command": "rm -rf /"})).fields
-    assert not field.code
+    message = compose(event({"command": "rm -rf /"}, kind="alert.sink_stopped"))
+    assert (message.topic, message.title) == ("other", "Alert sink stopped")
+    assert not message.fields[0].code
 
 
 def test_a_foreign_link_is_shown_but_leads_nowhere() -> None:

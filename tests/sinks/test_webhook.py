@@ -16,7 +16,16 @@ from daemon.http import Http
 from daemon.secrets import redact
 from sinks.webhook import WebhookSink, identification, signing_key
 from tests.events import delivery, event
-from tests.receivers import Answer, HttpReceiver, Request, http_receiver, reply, served
+from tests.receivers import (
+    Answer,
+    HttpReceiver,
+    Request,
+    http_receiver,
+    make_certificate,
+    needs_openssl,
+    reply,
+    served,
+)
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -151,6 +160,32 @@ def test_checking_a_dead_receiver_says_so() -> None:
             pass
         with pytest.raises(Unreachable, match="connection refused"):
             await WebhookSink(settings(url=f"http://127.0.0.1:{port}/"), Http()).check()
+
+    asyncio.run(run())
+
+
+@needs_openssl
+def test_a_certificate_nobody_vouches_for_is_not_accepted(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with served(lambda *_: asyncio.sleep(0), make_certificate(tmp_path)) as port:
+            sink = WebhookSink(settings(url=f"https://localhost:{port}/"), Http())
+            outcome = (await sink.deliver(delivery())).outcome
+            assert isinstance(outcome, TryLater)
+            assert "certificate is not accepted: self-signed" in outcome.reason
+            with pytest.raises(Unreachable, match="certificate is not accepted: self-signed"):
+                await sink.check()
+            await sink.close()
+
+    asyncio.run(run())
+
+
+@needs_openssl
+def test_checking_trusts_the_authorities_of_its_client(tmp_path: Path) -> None:
+    async def run() -> None:
+        certificate = make_certificate(tmp_path)
+        async with served(lambda *_: asyncio.sleep(0), certificate) as port:
+            sink = WebhookSink(settings(url=f"https://localhost:{port}/"), Http(ca_file=certificate))
+            assert await sink.check() == "the receiver takes connections"
 
     asyncio.run(run())
 
