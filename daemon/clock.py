@@ -33,15 +33,16 @@ class SteadyClock:
     def __init__(self, wall: Clock = wall_now, even_seconds: Callable[[], float] = _even_seconds) -> None:
         self._wall = wall
         self._even_seconds = even_seconds
-        self._anchor = wall()
-        self._anchor_seconds = even_seconds()
+        # One value, since threads read the clock while it is set.
+        self._anchor = wall(), even_seconds()
 
     def __call__(self) -> datetime:
         """Answer the present, never stepping."""
-        return self._anchor + timedelta(seconds=self._even_seconds() - self._anchor_seconds)
+        moment, seconds = self._anchor
+        return moment + timedelta(seconds=self._even_seconds() - seconds)
 
     def resync(self) -> timedelta | None:
         """Follow the wall clock; the size of the step if it was set, else None."""
         off = self._wall() - self()
-        self._anchor, self._anchor_seconds = self._wall(), self._even_seconds()
+        self._anchor = self._wall(), self._even_seconds()
         return off if abs(off) > STEP else None

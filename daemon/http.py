@@ -109,7 +109,8 @@ class Http:
                 return await _read(response, limit)
         except TimeoutError as error:
             raise CallFailed(f"no full answer within {deadline.total_seconds():g} s", maybe_sent=True) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError, ExceptionGroup) as error:
+            # A port past 65535 comes as a group.
             reason, maybe_sent = _explain(error)
             raise CallFailed(reason, maybe_sent=maybe_sent) from None
 
@@ -128,7 +129,7 @@ class Http:
             raise CallFailed(f"no connection within {deadline.total_seconds():g} s", maybe_sent=False) from error
         except socket.gaierror:
             raise CallFailed("its name could not be resolved", maybe_sent=False) from None
-        except (httpx.InvalidURL, ValueError, ssl.SSLError) as error:
+        except (httpx.InvalidURL, ValueError, OverflowError, ssl.SSLError) as error:
             raise CallFailed(_explain(error)[0], maybe_sent=False) from None
         except OSError as error:
             refused = isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import LONGEST_RETRY_AFTER
-from daemon.retry import back_off
+from daemon.retry import back_off, wish
 
 Health = Literal["ok", "slowed", "failing", "stopped"]
 
@@ -63,41 +63,45 @@ def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: date
     """The lane after one outcome. `spread` is chance, 0 to 1."""
     if lane.stopped_by == "operator":
         return lane
+    # Nothing goes out during a hold, so this was sent before it began and says nothing about now.
+    belated = lane.held_until is not None and now < lane.held_until
     match outcome:
         case Delivered() | Rejected():
-            return Lane(since=lane.since if lane.health == "ok" else now)
+            return replace(lane, strikes=0) if belated else Lane(since=lane.since if lane.health == "ok" else now)
         case Closed(reason, may_probe):
-            probes = lane.probes + 1 if lane.health == "stopped" else 1
+            probes = lane.probes + (not belated) if lane.health == "stopped" else 1
             wait = back_off(probes, first=FIRST_STOPPED_PROBE, longest=LONGEST_STOPPED_PROBE, spread=spread)
             stopped = _turned(lane, "stopped", reason, now)
             return replace(
                 stopped,
                 stopped_by="receiver",
-                probe=may_probe,
+                probe=may_probe and lane.probe,
                 probes=probes,
-                held_until=now + wait,
+                held_until=_later(lane.held_until, now + wait),
                 last_probed=delivery,
             )
         case TryLater():
+            probe = probe or (lane.health == "stopped" and not belated)
             return _after_try_later(lane, outcome, delivery=delivery, probe=probe, now=now, spread=spread)
 
 
 def _after_try_later(
     lane: Lane, outcome: TryLater, *, delivery: int, probe: bool, now: datetime, spread: float
 ) -> Lane:
+    wished = wish(outcome)
     if probe:
         first, longest = (
             (FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE) if lane.health == "stopped" else (FIRST_PROBE, LONGEST_PROBE)
         )
-        wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), outcome.wait or timedelta())
+        wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), wished or timedelta())
         return replace(lane, probes=lane.probes + 1, held_until=now + wait, last_probed=delivery, reason=outcome.reason)
     if outcome.throttled:
         throttles = lane.throttles + 1
-        wait = outcome.wait or back_off(throttles, first=FIRST_THROTTLE, longest=LONGEST_THROTTLE, spread=spread)
+        wait = wished or back_off(throttles, first=FIRST_THROTTLE, longest=LONGEST_THROTTLE, spread=spread)
         slowed = _turned(lane, "slowed", outcome.reason, now) if lane.health == "ok" else lane
         return replace(slowed, throttles=throttles, held_until=_later(lane.held_until, now + wait))
     strikes = lane.strikes + 1
-    held = _later(lane.held_until, now + outcome.wait) if outcome.wait else lane.held_until
+    held = _later(lane.held_until, now + wished) if wished else lane.held_until
     if strikes >= STRIKES_TO_FAIL and lane.health in ("ok", "slowed"):
         failing = _turned(lane, "failing", outcome.reason, now)
         wait = back_off(1, first=FIRST_PROBE, longest=LONGEST_PROBE, spread=spread)

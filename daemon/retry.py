@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.http import sane_wait
 
 # wait    5 s   30 s    2 min  10 min  30 min    2 h      5 h      10 h      14 h      20 h      24 h
 # sum     5 s   35 s    2:35   12:35   42:35   2:42:35  7:42:35  17:42:35  31:42:35  51:42:35  75:42:35
@@ -49,12 +50,19 @@ def judge(
             return Verdict("rejected", reason, failures)
         case Closed(reason):
             return Verdict("waiting", reason, failures, now + STOPPED_WAIT)
-        case TryLater(reason, wait, throttled):
+        case TryLater(reason, _, throttled):
+            wait = wish(outcome)
             failed = counts and not throttled and wait is None
             if failed and failures >= len(waits):
                 return Verdict("gave_up", f"{reason} (attempt {failures + 1} was the last)", failures + 1)
-            ours = jittered(waits[min(failures, len(waits) - 1)] if waits else STOPPED_WAIT, spread)
+            step = 0 if throttled else min(failures, len(waits) - 1)
+            ours = jittered(waits[step] if waits else STOPPED_WAIT, spread)
             return Verdict("waiting", reason, failures + failed, now + max(ours, wait or timedelta()))
+
+
+def wish(outcome: TryLater) -> timedelta | None:
+    """The receiver's own wait, if it is one that we obey: positive, at most 24 hours."""
+    return None if outcome.wait is None else sane_wait(outcome.wait.total_seconds())
 
 
 def jittered(wait: timedelta, spread: float) -> timedelta:
@@ -64,4 +72,5 @@ def jittered(wait: timedelta, spread: float) -> timedelta:
 
 def back_off(strikes: int, *, first: timedelta, longest: timedelta, spread: float) -> timedelta:
     """Double the wait with each strike, from `first` to `longest`, with jitter."""
-    return min(jittered(first * 2 ** min(max(strikes - 1, 0), 30), spread), longest)
+    doublings = min(max(strikes - 1, 0), (longest // first).bit_length())
+    return min(jittered(first * 2**doublings, spread), longest)

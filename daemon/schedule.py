@@ -147,3 +147,15 @@ async def watch_clock(clock: SteadyClock, on_step: Callable[[timedelta], Awaitab
         if (step := clock.resync()) is not None:
             _log.warning("clock.stepped", seconds=round(step.total_seconds(), 1))
             await on_step(step)
+
+
+def after_one(earlier: Round, round_: Round) -> Round:
+    """A round that runs another one once before it runs for the first time."""
+    to_do = [earlier]
+
+    async def either() -> timedelta | None:
+        while to_do:
+            await to_do.pop()()
+        return await round_()
+
+    return either

@@ -125,7 +125,7 @@ def _resolve(reference: str, base: Path) -> str:
         value, where = "", ""
         for path in credential_paths(name, base):
             where = f"{where}, {path}" if where else str(path)
-            if path.exists():
+            if _reachable(path):
                 value, where = _read(path), f"the file {path}"
                 break
     if not value.strip():
@@ -134,10 +134,23 @@ def _resolve(reference: str, base: Path) -> str:
 
 
 def credential_paths(name: str, base: Path) -> list[Path]:
-    """Where "cred:NAME" is sought, first hit wins: systemd's folder, /run/secrets, beside the config."""
+    """Where "cred:NAME" is sought, first hit wins: systemd's folder, /run/secrets, beside the config.
+
+    Systemd names what our unit loads from a whole folder, LoadCredential=secrets:…, "secrets_NAME":
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html
+    """
     systemd = os.environ.get("CREDENTIALS_DIRECTORY")
-    folders = [Path(systemd)] if systemd else []
-    return [folder / name for folder in [*folders, Path("/run/secrets"), base / "secrets"]]
+    handed = [Path(systemd) / name, Path(systemd) / f"secrets_{name}"] if systemd else []
+    return [*handed, Path("/run/secrets") / name, base / "secrets" / name]
+
+
+def _reachable(path: Path) -> bool:
+    """Whether it is there for us; not so where the folder is closed to us, as root's own is to the service."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _read(path: Path) -> str:

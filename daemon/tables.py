@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal,
     text,
 )
 
@@ -65,7 +67,7 @@ DELIVERY_STATES = ("waiting", "delivered", "rejected", "gave_up", "discarded", "
 events = Table(
     "events",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", _Id, primary_key=True),
     Column("source", String(32), nullable=False),
     Column("external_id", String(200), nullable=False),
     Column("channel", String(200)),
@@ -83,7 +85,6 @@ events = Table(
     Column("ack_reason", Text),
     Column("relisted", Integer, nullable=False, server_default="0"),
     UniqueConstraint("source", "external_id"),
-    sqlite_autoincrement=True,
 )
 """`acknowledged_by`: "us", "elsewhere" (gone upstream without us) or "nobody" (our own events).
 `ack_due_at`: not before this time; `digest`: SHA-256 over what is stored, checked when read."""
@@ -165,6 +166,12 @@ deliveries = Table(
 )
 """`attempt` only grows: it fences off late verdicts. `claimed_at` is set while an attempt has no verdict.
 `failures` is what the retry policy counts; `deaths` counts attempts that the process did not survive."""
+
+WAITING: ColumnElement[bool] = deliveries.c.state == literal("waiting", literal_execute=True)
+DEAD: ColumnElement[bool] = deliveries.c.state.in_(
+    [literal("rejected", literal_execute=True), literal("gave_up", literal_execute=True)]
+)
+"""Spelled out in the statement, so that the planner sees that the partial index below serves it."""
 
 Index(
     "ix_deliveries_due",

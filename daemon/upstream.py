@@ -59,7 +59,7 @@ def after_sweep(upstream: Upstream, *, new: int, pace: Pace, now: datetime) -> U
     calm = after_success(upstream, now=now)
     if new:
         return replace(calm, interval=pace.poll_min, last_new_at=now)
-    interval = max(calm.interval or pace.poll, pace.poll_min)
+    interval = _interval(calm, pace)
     if interval < pace.poll:
         interval = min(interval * COOLING, pace.poll)
     elif pace.poll_max is not None and (calm.last_new_at is None or now - calm.last_new_at >= IDLE_AFTER):
@@ -89,8 +89,12 @@ def after_trouble(upstream: Upstream, trouble: SourceTrouble, *, now: datetime) 
 
 def next_sweep(upstream: Upstream, *, pace: Pace, spread: float) -> timedelta:
     """How long to wait after a good sweep. `spread` is chance, 0 to 1."""
-    interval = max(upstream.interval or pace.poll, pace.poll_min)
-    return interval * upstream.slowness * (1 - JITTER + 2 * JITTER * spread)
+    return _interval(upstream, pace) * upstream.slowness * (1 - JITTER + 2 * JITTER * spread)
+
+
+def _interval(upstream: Upstream, pace: Pace) -> timedelta:
+    """The present interval, within what is configured now."""
+    return min(max(upstream.interval or pace.poll, pace.poll_min), pace.poll_max or pace.poll)
 
 
 def next_try(upstream: Upstream, trouble: SourceTrouble, *, now: datetime, spread: float) -> timedelta:

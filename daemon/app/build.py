@@ -15,7 +15,7 @@ from daemon.http import Http
 from daemon.rounds.deliver import LanePolicy
 from daemon.routing import Filter, parse_filter
 from daemon.secrets import Secret
-from daemon.settings import Loaded, SinkCommon, load
+from daemon.settings import Loaded, SinkCommon, load, schema
 from daemon.sources.registry import SOURCE_KINDS
 from daemon.store import Enrolled
 from sinks.registry import SinkKinds
@@ -37,6 +37,11 @@ class BuiltSink:
 def load_settings(config: Path | None, environ: Mapping[str, str]) -> Loaded:
     """Read the configuration with all kinds known here. Raises ConfigError with every mistake."""
     return load(config, SinkKinds(), SOURCE_KINDS, environ)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of a config with all kinds known here."""
+    return schema(SinkKinds(), SOURCE_KINDS)
 
 
 def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:

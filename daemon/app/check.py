@@ -14,7 +14,7 @@ from daemon.contract import Access, Delivery, Sink, Source, SourceThrottled, Unr
 from daemon.expression import RenderFailed, Template
 from daemon.settings import ConfigError, Loaded
 from daemon.store import Store, StoreInUse, StoreRefused
-from daemon.store.place import StoreForbidden, require_usable_place
+from daemon.store.place import require_usable_place
 from sinks._layout import template_values
 
 Phase = Literal["syntax", "secrets", "templates", "database", "connect"]
@@ -23,7 +23,7 @@ Verdict = Literal["ok", "warning", "error", "skipped"]
 SERVICE_FOLDER = Path("/var/lib/eventferry")
 """What systemd makes when the service first starts: systemd/eventferry.service."""
 CONNECT_SECONDS = 60.0
-CONFIG_WRONG, UNREACHABLE = 78, 1
+CONFIG_WRONG, FORBIDDEN, UNREACHABLE = 78, 77, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +119,27 @@ async def _database(store: Store) -> Finding:
     """Open it as `run` does, or beside the daemon that has it; one that is not there yet is not made."""
     path = store.database.path
     try:
-        if not path.exists() and not path.with_name(path.name + ".key").exists():
-            if path.parent == SERVICE_FOLDER and not SERVICE_FOLDER.exists():
-                return Finding("database", "warning", f"{SERVICE_FOLDER}: made when the service first starts")
-            require_usable_place(path)
-            return Finding("database", "ok", f"{path}: made when the daemon first runs")
+        if (new := _not_yet(path)) is not None:
+            return new
         await store.database.open()
     except StoreInUse:
         return await _in_use(store)
     except StoreRefused as refused:
         return Finding("database", "error", str(refused), exit_code=refused.exit_code)
     except PermissionError:
-        return Finding(
-            "database", "error", f"{path}: not allowed to look there; use sudo", exit_code=StoreForbidden.exit_code
-        )
+        return Finding("database", "error", f"{path}: not allowed to look there; use sudo", exit_code=FORBIDDEN)
     await store.gates.load()
     return Finding("database", "ok", f"{path}: intact")
+
+
+def _not_yet(path: Path) -> Finding | None:
+    """Of a database that `run` would make: whether it could. Raises StoreRefused."""
+    if path.exists() or path.with_name(path.name + ".key").exists():
+        return None
+    if path.parent == SERVICE_FOLDER and not SERVICE_FOLDER.exists():
+        return Finding("database", "warning", f"{SERVICE_FOLDER}: made when the service first starts")
+    require_usable_place(path)
+    return Finding("database", "ok", f"{path}: made when the daemon first runs")
 
 
 async def _in_use(store: Store) -> Finding:

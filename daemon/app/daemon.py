@@ -21,7 +21,8 @@ from daemon.rounds.collect import Collect
 from daemon.rounds.deliver import Deliver
 from daemon.rounds.line import Line
 from daemon.rounds.prune import Prune
-from daemon.schedule import Round, Schedule, watch_clock
+from daemon.rounds.suspects import Suspects
+from daemon.schedule import Round, Schedule, after_one, watch_clock
 from daemon.settings import Loaded, SourceCommon
 from daemon.store import Store, StoreBroken, StoreRefused
 from daemon.upstream import Pace
@@ -51,6 +52,7 @@ class Daemon:
         self._schedule = Schedule()
         self._lanes: dict[str, Deliver] = {}
         self._lines: list[Line] = []
+        self._suspects = Suspects((), self._wake)
         self._collects: dict[str, Collect] = {}
         self._acknowledges: dict[str, Acknowledge] = {}
         self._tasks: list[asyncio.Task[Any]] = []
@@ -64,12 +66,14 @@ class Daemon:
         await self.store.database.open()
         settings = self._loaded.settings
         await self.store.gates.load()
-        await self.store.deliveries.void_claims()
+        self._suspects = Suspects(await self.store.deliveries.void_claims(), self._wake)
         alerts = Alerts(self.store, settings.daemon.alerts, self._wake)
         lanes = await self.store.sinks.enroll({name: built.enrolled for name, built in self._sinks.items()})
         paused = await self.store.sources.paused()
         for name, built in self._sinks.items():
-            self._lanes[name] = Deliver(name, built.sink, lanes[name], built.policy, self.store, alerts, self._settled)
+            self._lanes[name] = Deliver(
+                name, built.sink, lanes[name], built.policy, self.store, alerts, self._suspects, self._settled
+            )
             self._lanes[name].paused = paused
         self._sources = build_sources(self._loaded, self.store.gates, self._clock)
         for name, source in self._sources.items():
@@ -113,7 +117,8 @@ class Daemon:
         for name, collect in self._collects.items():
             acknowledge = self._acknowledge_round(name)
             self._schedule.add(f"acknowledge:{name}", self._unless_paused(acknowledge), first=SETTLE_PAUSE)
-            self._schedule.add(f"collect:{name}", self._unless_paused(leftovers_first(acknowledge, collect)))
+            # What an earlier process delivered but did not complete is completed before the first sweep.
+            self._schedule.add(f"collect:{name}", self._unless_paused(after_one(acknowledge, collect)))
         if self._prune is not None:
             self._schedule.add("prune", self._prune, first=PRUNE_AFTER_START)
         _log.info(
@@ -168,9 +173,10 @@ class Daemon:
 
     async def once(self) -> list[str]:
         """One full round: complete, poll, deliver what is due, complete; the troubles there were."""
+        self._suspects.hurry()
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
         for name, collect in self._collects.items():
-            await leftovers_first(self._acknowledge_round(name), collect)()
+            await after_one(self._acknowledge_round(name), collect)()
         for lane in self._lanes.values():
             await lane.drained()
         for name in self._acknowledges:
@@ -236,15 +242,3 @@ class Daemon:
 
     async def _ping(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return {"pid": os.getpid(), "version": __version__, "disk_full": self.store.database.disk_full}
-
-
-def leftovers_first(acknowledge: Round, collect: Round) -> Round:
-    """Before the first sweep, complete what an earlier process had delivered but not yet completed."""
-    to_do = [acknowledge]
-
-    async def round_() -> timedelta | None:
-        while to_do:
-            await to_do.pop()()
-        return await collect()
-
-    return round_

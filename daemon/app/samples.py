@@ -42,7 +42,7 @@ SAMPLES: Mapping[str, Event] = {
     "hostile text": _event(
         4,
         _HOSTILE,
-        {name: _HOSTILE for name in (*_PERSON, *_RESOURCE, "review", "final_price", "text", _HOSTILE)}
+        dict.fromkeys((*_PERSON, *_RESOURCE, "review", "final_price", "text", _HOSTILE), _HOSTILE)
         | {"deep": [[[[[{"a": [None, True, 1e308, 10**400]}]]]]], "rating": None},
     ),
     "very long text": _event(

@@ -49,6 +49,8 @@ class Acknowledge:
                     if due.external_ids:
                         await self._complete(due.external_ids)
                 completed += len(due.external_ids)
+            if completed:
+                due = await self._due()
         except SourceTrouble as trouble:
             return await self._troubled(trouble)
         if completed:
@@ -56,6 +58,8 @@ class Acknowledge:
         elif due.next_due_at is None:
             # Nothing is left that could be refused, so there is no trouble either.
             await self._recovered()
+        if due.external_ids:
+            return SHORTEST_WAIT
         if due.next_due_at is None:
             return None
         return max(due.next_due_at - self._store.database.clock(), SHORTEST_WAIT)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,6 +13,8 @@ from daemon.contract import Closed, Delivered, Outcome, Rejected, Report, Sink, 
 from daemon.lane import Lane, after, allowance, shifted
 from daemon.retry import judge
 from daemon.rounds.alerts import Alerts
+from daemon.rounds.lane_news import LaneNews
+from daemon.rounds.suspects import Suspects
 from daemon.store import Attempted, Claim, Claimed, Store, StoreBroken, StoreClosed
 
 OUTCOME_NAMES: dict[type, str] = {
@@ -50,6 +52,7 @@ class Deliver:
         policy: LanePolicy,
         store: Store,
         alerts: Alerts,
+        suspects: Suspects,
         on_settled: Callable[[], None],
     ) -> None:
         self.name = name
@@ -58,7 +61,8 @@ class Deliver:
         self._sink = sink
         self._policy = policy
         self._store = store
-        self._alerts = alerts
+        self._news = LaneNews(name, alerts)
+        self._suspects = suspects
         self._on_settled = on_settled
         self._under_way: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
@@ -102,20 +106,37 @@ class Deliver:
         may = allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
         if self.paused or may.batches == 0:
             return None if self.paused or may.until is None else may.until - now
-        claimed, probing = await self._claim(may.batches * self._policy.batch_limit, probe=may.probe)
+        batches = may.batches
+        if (suspect := self._suspects.next(self.name)) is not None:
+            self._start(self._send_alone(suspect, may.probe))
+            batches -= 1
+        if batches == 0:
+            return None
+        claimed, probing = await self._claim(batches * self._policy.batch_limit, probe=may.probe)
         size = 1 if may.probe else self._policy.batch_limit
         if self._stopping:
             await self._store.deliveries.unclaim(claimed.claims)
             return None
         for start in range(0, len(claimed.claims), size):
-            task = asyncio.create_task(self._send(claimed.claims[start : start + size], probing))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
-        if claimed.quarantined:
-            await self._tell_dead(
-                claimed.quarantined, "were not sent: their content is damaged, or sending them killed us"
-            )
+            self._start(self._send(claimed.claims[start : start + size], probing))
+        await self._news.quarantined(claimed.quarantined)
         return None if claimed.next_due_at is None else claimed.next_due_at - now
+
+    def _start(self, sending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(sending)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _send_alone(self, row_id: int, probe: bool) -> None:
+        """Try a delivery that an earlier process died over, or beside."""
+        try:
+            lease = self._policy.deadline * 2
+            claimed = await self._store.deliveries.claim_suspect(self.name, row_id, lease=lease)
+            if claimed.claims:
+                await self._send(claimed.claims, probe)
+            await self._news.quarantined(claimed.quarantined)
+        finally:
+            self._suspects.over()
 
     async def _claim(self, limit: int, *, probe: bool) -> tuple[Claimed, bool]:
         """What to send, and whether it is a probe: one that must not use up the delivery's attempts."""
@@ -149,7 +170,8 @@ class Deliver:
         settled = await self._store.deliveries.record(self.name, attempted, lane, release=works_again)
         if settled:
             self._on_settled()
-        await self._tell_changes(before, lane, attempted)
+        await self._news.health(before, lane)
+        await self._news.dead_letters(attempted)
 
     async def _reports(self, claims: Sequence[Claim]) -> Sequence[Report]:
         """Ask the sink; whatever it does becomes one report for each delivery."""
@@ -189,31 +211,6 @@ class Deliver:
             reason=verdict.reason,
         )
         return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
-
-    async def _tell_changes(self, before: Lane, lane: Lane, attempted: Sequence[Attempted]) -> None:
-        if lane.health != before.health:
-            _log.warning(f"sink.{lane.health}", sink=self.name, reason=lane.reason)
-            if lane.health == "stopped":
-                await self._alerts.tell(
-                    "alert.sink",
-                    self.name,
-                    f"{self.name} stopped: {lane.reason}. What it should get waits, nothing is lost. Mend it in the "
-                    f"config and restart, or: eventferry sinks resume {self.name}",
-                    about_sink=self.name,
-                )
-            elif lane.health == "ok":
-                await self._alerts.over("alert.sink", self.name, f"{self.name} works again.", about_sink=self.name)
-        if dead := [item for item in attempted if item.verdict.state in ("rejected", "gave_up")]:
-            await self._tell_dead(len(dead), f"were {dead[0].verdict.state}: {dead[0].verdict.reason}")
-
-    async def _tell_dead(self, number: int, what: str) -> None:
-        await self._alerts.tell(
-            "alert.dead_letter",
-            self.name,
-            f"{number} deliveries of {self.name} {what}. They are kept: eventferry events --dead",
-            about_sink=self.name,
-            again_after=timedelta(hours=1),
-        )
 
     def shift(self, step: timedelta) -> None:
         """After the wall clock was set: what holds the lane goes on for as long as before."""

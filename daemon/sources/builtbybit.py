@@ -85,11 +85,9 @@ class BuiltByBitSource(Source):
         for number in range(1, MOST_PAGES + 1):
             entries, stats = await self._page(number)
             parsed = [to_incoming(self._name, entry, self._clock()) for entry in entries]
-            events = []
-            for item in parsed:
-                if isinstance(item, Incoming) and item.event.external_id not in seen:
-                    seen.add(item.event.external_id)
-                    events.append(item)
+            # Twins on one page are both handed on: where they differ, the ledger keeps the second beside the first.
+            events = [item for item in parsed if isinstance(item, Incoming) and item.event.external_id not in seen]
+            seen.update(item.event.external_id for item in events)
             nameless = [item for item in parsed if isinstance(item, Unidentified) and item.raw not in aside]
             aside.update(item.raw for item in nameless)
             total, last_page = trusted_stats(stats, seen=len(seen) + len(aside), rows=len(entries))

@@ -1,24 +1,25 @@
 """All that must outlive the process: one object, its parts by subject, each method one transaction."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from daemon.clock import Clock
 from daemon.store.acknowledgements import Acknowledgeable, Acknowledgements
 from daemon.store.browse import Browse, EventFilter
 from daemon.store.database import Database
-from daemon.store.deliveries import Claimed, Deliveries
+from daemon.store.deliveries import Claimed, Deliveries, Suspect
+from daemon.store.errors import StoreBroken, StoreClosed, StoreInUse, StoreRefused
 from daemon.store.events import Added, Events, Planned
-from daemon.store.gates import GateKeeper
+from daemon.store.gates import GateKeeper, put_gates
 from daemon.store.notices import Notices
-from daemon.store.place import StoreInUse
 from daemon.store.pruning import Pruned, Pruning
 from daemon.store.replays import Replays, Selection
-from daemon.store.schema import StoreRefused
 from daemon.store.sinks import Enrolled, Sinks
 from daemon.store.sources import SourceMemory, Sources
 from daemon.store.verdicts import Attempted, Claim
-from daemon.store.writer import StoreBroken, StoreClosed
+from daemon.store.waits import shift_waits
 
 __all__ = [
     "Acknowledgeable",
@@ -37,6 +38,7 @@ __all__ = [
     "StoreClosed",
     "StoreInUse",
     "StoreRefused",
+    "Suspect",
 ]
 
 
@@ -58,5 +60,10 @@ class Store:
 
     async def shift(self, step: timedelta) -> None:
         """After the wall clock was set by `step`: everything that waits goes on for as long as before."""
-        self.gates.shift(step)
-        await self.deliveries.shift(step)
+        gates = self.gates.shift(step)
+
+        def operation(connection: Connection, _: datetime) -> None:
+            put_gates(connection, gates)
+            shift_waits(connection, step)
+
+        await self.database.write(operation)

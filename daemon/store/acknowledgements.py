@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, exists, func, or_, select, update
 
 from daemon.retry import back_off
 from daemon.store.database import Database
-from daemon.tables import deliveries, events, tombstones
+from daemon.tables import WAITING, deliveries, events, tombstones
 
 FIRST_POSTPONEMENT, LONGEST_POSTPONEMENT = timedelta(minutes=15), timedelta(hours=24)
 
@@ -33,16 +33,11 @@ class Acknowledgements:
         """Events whose deliveries are all settled, or that were held for `hold`, oldest first."""
 
         def operation(connection: Connection, now: datetime) -> Acknowledgeable:
-            waiting = exists().where(deliveries.c.event_id == events.c.id, deliveries.c.state == "waiting")
-            open_here = select(events.c.external_id).where(
-                events.c.source == source, events.c.acknowledged_at.is_(None)
-            )
-            not_postponed = or_(events.c.ack_due_at.is_(None), events.c.ack_due_at <= now)
-            ready = open_here.where(not_postponed, or_(events.c.stored_at <= now - hold, ~waiting))
-            ids = list(connection.execute(ready.order_by(events.c.id).limit(limit)).scalars())
+            ready = _ready(source, now, hold).order_by(events.c.id).limit(limit)
+            ids = list(connection.execute(ready).scalars())
             if len(ids) < limit:
                 returned = select(tombstones.c.external_id).where(
-                    tombstones.c.source == source, tombstones.c.ack_due_at <= now
+                    tombstones.c.source == source, tombstones.c.ack_due_at.is_not(None), _due(tombstones, now)
                 )
                 ids += connection.execute(returned.limit(limit - len(ids))).scalars()
             if len(ids) == limit:
@@ -51,10 +46,15 @@ class Acknowledgements:
                 select(
                     func.count().filter(events.c.ack_due_at.is_(None)),
                     func.min(events.c.stored_at).filter(events.c.ack_due_at.is_(None)),
-                    func.min(events.c.ack_due_at),
+                    func.min(events.c.ack_due_at).filter(~_due(events, now)),
                 ).where(events.c.source == source, events.c.acknowledged_at.is_(None), events.c.external_id.not_in(ids))
             ).one()
-            moments = [moment for moment in (oldest + hold if oldest else None, postponed) if moment is not None]
+            buried = connection.execute(
+                select(func.min(tombstones.c.ack_due_at)).where(
+                    tombstones.c.source == source, tombstones.c.ack_due_at > now
+                )
+            ).scalar()
+            moments = [moment for moment in (oldest and oldest + hold, postponed, buried) if moment is not None]
             return Acknowledgeable(tuple(ids), min(moments, default=None), held)
 
         return await self._database.write(operation)
@@ -112,25 +112,46 @@ class Acknowledgements:
         What we had asked to complete, without an answer, was done by us; the rest by somebody else.
         """
 
-        def query(connection: Connection) -> list[tuple[int, bool]]:
+        def operation(connection: Connection, now: datetime) -> int:
             rows = connection.execute(
-                select(events.c.id, events.c.external_id, events.c.ack_tries).where(
+                select(events.c.id, events.c.external_id, events.c.ack_tries, events.c.relisted).where(
                     events.c.source == source, events.c.acknowledged_at.is_(None), events.c.stored_at < stored_before
                 )
-            )
-            return [(row.id, row.ack_tries > 0) for row in rows if row.external_id not in listed]
-
-        vanished = await self._database.read(query)
-        if not vanished:
-            return 0
-
-        def operation(connection: Connection, now: datetime) -> None:
-            for row_id, ours in vanished:
+            ).all()
+            vanished = [row for row in rows if row.external_id not in listed]
+            elsewhere = [row.id for row in vanished if not row.ack_tries and not row.relisted]
+            for row in vanished:
                 connection.execute(
                     update(events)
-                    .where(events.c.id == row_id, events.c.acknowledged_at.is_(None))
-                    .values(acknowledged_at=now, acknowledged_by="us" if ours else "elsewhere", ack_due_at=None)
+                    .where(events.c.id == row.id)
+                    .values(
+                        acknowledged_at=now,
+                        acknowledged_by="elsewhere" if row.id in elsewhere else "us",
+                        ack_due_at=None,
+                    )
                 )
+            pruned = tombstones.c.source == source, tombstones.c.ack_due_at.is_not(None)
+            for external_id in connection.execute(select(tombstones.c.external_id).where(*pruned)).scalars().all():
+                if external_id not in listed:
+                    over = tombstones.c.source == source, tombstones.c.external_id == external_id
+                    connection.execute(update(tombstones).where(*over).values(ack_due_at=None))
+            return len(elsewhere)
 
-        await self._database.write(operation)
-        return sum(not ours for _, ours in vanished)
+        return await self._database.write(operation)
+
+
+def _ready(source: str, now: datetime, hold: timedelta) -> Select[str]:
+    """Open events that are neither postponed nor held; one stored in the future (a wrong clock) was held enough."""
+    waiting = exists().where(WAITING, deliveries.c.event_id == events.c.id)
+    held_enough = or_(events.c.stored_at <= now - hold, events.c.stored_at > now + hold)
+    return select(events.c.external_id).where(
+        events.c.source == source,
+        events.c.acknowledged_at.is_(None),
+        or_(events.c.ack_due_at.is_(None), _due(events, now)),
+        or_(held_enough, ~waiting),
+    )
+
+
+def _due(table: Table, now: datetime) -> ColumnElement[bool]:
+    """What was postponed is due; a moment later than any that we choose was chosen by a wrong clock (I12)."""
+    return or_(table.c.ack_due_at <= now, table.c.ack_due_at > now + LONGEST_POSTPONEMENT)

@@ -10,11 +10,21 @@ from sqlalchemy import Connection, Select, and_, exists, func, not_, or_, select
 
 from daemon.contract import OWN_SOURCE, delivery_id
 from daemon.store.database import Database
+from daemon.store.events import named
 from daemon.store.sinks import waiting_by_sink
-from daemon.tables import attempts, counters, deliveries, events, gates, meta, sinks, sources, unidentified, variants
-
-DEAD = ("rejected", "gave_up")
-"""The states of a dead letter."""
+from daemon.tables import (
+    DEAD,
+    attempts,
+    counters,
+    deliveries,
+    events,
+    gates,
+    meta,
+    sinks,
+    sources,
+    unidentified,
+    variants,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ def _status(connection: Connection) -> dict[str, Any]:
     open_events = connection.execute(
         select(func.count()).select_from(events).where(events.c.acknowledged_at.is_(None))
     ).scalar()
-    dead = connection.execute(select(func.count()).select_from(deliveries).where(deliveries.c.state.in_(DEAD))).scalar()
+    dead = connection.execute(select(func.count()).select_from(deliveries).where(DEAD)).scalar()
     return {
         "paused": connection.execute(select(meta.c.value).where(meta.c.name == "paused")).scalar() == "yes",
         "events": {
@@ -112,12 +122,12 @@ def _status(connection: Connection) -> dict[str, Any]:
 
 
 def _list(connection: Connection, wanted: EventFilter) -> list[dict[str, Any]]:
-    query = _filtered(select(events), wanted).order_by(events.c.id.desc()).limit(wanted.limit)
-    rows = connection.execute(query).all()
+    found = _filtered(select(events.c.id), wanted).order_by(events.c.id.desc()).limit(wanted.limit)
+    rows = connection.execute(select(events).where(events.c.id.in_(found)).order_by(events.c.id.desc())).all()
     states: dict[int, dict[str, str]] = {}
     for row in connection.execute(
         select(deliveries.c.event_id, deliveries.c.sink, deliveries.c.state)
-        .where(deliveries.c.event_id.in_([row.id for row in rows]))
+        .where(deliveries.c.event_id.in_(found))
         .order_by(deliveries.c.id)
     ):
         states.setdefault(row.event_id, {})[row.sink] = row.state
@@ -136,10 +146,9 @@ def _filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
     if wanted.state == "unacknowledged":
         query = query.where(events.c.acknowledged_at.is_(None))
     elif wanted.state == "unrouted":
-        query = query.where(events.c.routed == 0)
+        query = query.where(events.c.routed == 0, events.c.source != OWN_SOURCE)
     elif wanted.state is not None:
-        states = DEAD if wanted.state == "dead" else (wanted.state,)
-        conditions.append(deliveries.c.state.in_(states))
+        conditions.append(DEAD if wanted.state == "dead" else deliveries.c.state == wanted.state)
     if wanted.sink is not None:
         conditions.append(deliveries.c.sink == wanted.sink)
     if len(conditions) > 1:
@@ -152,10 +161,8 @@ def _filtered(query: Select[Any], wanted: EventFilter) -> Select[Any]:
 
 
 def _show(connection: Connection, key: str) -> list[dict[str, Any]]:
-    source, _, external_id = key.partition(":")
-    by_key = and_(events.c.source == source, events.c.external_id == external_id)
-    named = or_(by_key, events.c.external_id == key, events.c.id.in_(_delivered_as(connection, key)))
-    rows = connection.execute(select(events).where(named).order_by(events.c.id).limit(20)).all()
+    meant = or_(named([key]), events.c.id.in_(_delivered_as(connection, key)))
+    rows = connection.execute(select(events).where(meant).order_by(events.c.id).limit(20)).all()
     return [_show_one(connection, row) for row in rows]
 
 
@@ -181,12 +188,20 @@ def _show_one(connection: Connection, event: Any) -> dict[str, Any]:
     return {
         "key": f"{event.source}:{event.external_id}",
         **_plain(event._mapping, leave=("id", "data", "digest", "routed")),
-        "data": json.loads(event.data),
+        "data": _decoded(event.data),
         "variants": [
-            {**_plain(row._mapping, leave=("id", "event_id", "digest", "data")), "data": json.loads(row.data)}
+            {**_plain(row._mapping, leave=("id", "event_id", "digest", "data")), "data": _decoded(row.data)}
             for row in others
         ],
         "deliveries": [
             {**_plain(row._mapping, leave=("id", "event_id")), "attempts": tried.get(row.id, [])} for row in sent
         ],
     }
+
+
+def _decoded(data: str) -> Any:
+    """Event data; what the disk damaged is shown as it is."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data

@@ -9,6 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from daemon.contract import Event
+from daemon.store.text import storable
 from daemon.store.upsert import upsert
 from daemon.tables import counters
 
@@ -37,7 +38,7 @@ class Count:
         return cls(
             _hour(now),
             event.source,
-            event.kind[:200],
+            _short(event.kind),
             "",
             outcome,
             resource,
@@ -48,7 +49,7 @@ class Count:
     @classmethod
     def of_delivery(cls, source: str, kind: str, sink: str, outcome: str, now: datetime) -> Self:
         """Count what became of one attempt."""
-        return cls(_hour(now), source, kind[:200], sink, outcome, "", "")
+        return cls(_hour(now), source, _short(kind), sink, outcome, "", "")
 
 
 def _hour(now: datetime) -> datetime:
@@ -56,7 +57,7 @@ def _hour(now: datetime) -> datetime:
 
 
 def _short(value: Any) -> str:
-    return str(value)[:200].encode("utf-8", "replace").decode() if isinstance(value, str | int) else ""
+    return storable(str(value)[:200]) if isinstance(value, str | int) else ""
 
 
 def _micros(value: Any) -> int:

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from daemon.contract import Delivery, Event, delivery_id
 from daemon.lane import Lane
+from daemon.store.counters import Count, count_up
 from daemon.store.database import Database
-from daemon.store.events import digest_of
 from daemon.store.sinks import release_waiting, save_lane
+from daemon.store.text import digest_of
 from daemon.store.verdicts import Attempted, Claim, record_verdicts
-from daemon.tables import attempts, deliveries, events
+from daemon.store.waits import restore_waits
+from daemon.tables import WAITING, attempts, deliveries, events
 
 DEATHS_TO_QUARANTINE = 3
 """An attempt that the process did not survive so often is not made again by itself."""
@@ -29,6 +31,15 @@ class Claimed:
     quarantined: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A delivery that was under way when the process died."""
+
+    row_id: int
+    sink: str
+    deaths: int
+
+
 class Deliveries:
     """The outgoing side of the ledger."""
 
@@ -40,10 +51,10 @@ class Deliveries:
 
         def operation(connection: Connection, now: datetime) -> Claimed:
             rows = connection.execute(
-                _CLAIMABLE.where(deliveries.c.sink == sink, deliveries.c.due_at <= now)
+                _CLAIMABLE.where(deliveries.c.sink == sink, _INNOCENT, deliveries.c.due_at <= now)
                 .order_by(deliveries.c.due_at, deliveries.c.id)
                 .limit(limit)
-                .with_for_update(skip_locked=True)
+                .with_for_update(skip_locked=True, of=deliveries)
             ).all()
             return _hand_out(connection, now, sink, rows, lease)
 
@@ -53,12 +64,25 @@ class Deliveries:
         """Hand out the one delivery that was not tried for longest, never the same twice running."""
 
         def operation(connection: Connection, now: datetime) -> Claimed:
-            rows = connection.execute(
-                _CLAIMABLE.where(deliveries.c.sink == sink, deliveries.c.id != (last_probed or 0))
+            free = or_(deliveries.c.claimed_at.is_(None), deliveries.c.due_at <= now)
+            # Sorted without the events: a dead sink can have very many.
+            longest_untried = (
+                select(deliveries.c.id)
+                .where(WAITING, _INNOCENT, deliveries.c.sink == sink, deliveries.c.id != (last_probed or 0), free)
                 .order_by(deliveries.c.tried_at.asc().nulls_first(), deliveries.c.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
-            ).all()
+            )
+            rows = connection.execute(_CLAIMABLE.where(deliveries.c.id == longest_untried.scalar_subquery())).all()
+            return _hand_out(connection, now, sink, rows, lease)
+
+        return await self._database.write(operation)
+
+    async def claim_suspect(self, sink: str, row_id: int, *, lease: timedelta) -> Claimed:
+        """Hand out one of those that `void_claims` named, if it still waits; after its third death, none."""
+
+        def operation(connection: Connection, now: datetime) -> Claimed:
+            rows = connection.execute(_CLAIMABLE.where(deliveries.c.id == row_id)).all()
             return _hand_out(connection, now, sink, rows, lease)
 
         return await self._database.write(operation)
@@ -85,38 +109,34 @@ class Deliveries:
             for claim in claims:
                 connection.execute(
                     update(deliveries)
-                    .where(deliveries.c.id == claim.row_id, deliveries.c.attempt == claim.delivery.attempt)
+                    .where(WAITING, deliveries.c.id == claim.row_id, deliveries.c.attempt == claim.delivery.attempt)
                     .values(due_at=now, claimed_at=None)
                 )
 
         await self._database.write(operation)
 
-    async def void_claims(self) -> int:
-        """At start: attempts of an earlier process get no verdict any more, so they fall due now."""
+    async def void_claims(self) -> list[Suspect]:
+        """At start: attempts of an earlier process get no verdict any more, so they fall due now.
 
-        def operation(connection: Connection, now: datetime) -> int:
-            return connection.execute(
-                update(deliveries)
-                .where(deliveries.c.state == "waiting", deliveries.c.claimed_at.is_not(None))
-                .values(due_at=now)
-            ).rowcount
+        Each counts as a failure and as a death. Answers the deliveries that an earlier process died
+        over, or beside. Other waits go on, as long as they should.
+        """
+
+        def operation(connection: Connection, now: datetime) -> list[Suspect]:
+            for row in connection.execute(_CLAIMABLE.where(deliveries.c.claimed_at.is_not(None))).all():
+                _note_cut_off(connection, row)
+            void = update(deliveries).where(WAITING, deliveries.c.claimed_at.is_not(None))
+            connection.execute(void.values(due_at=now, claimed_at=None, failures=deliveries.c.failures + 1))
+            restore_waits(connection, now)
+            suspects = select(deliveries.c.id, deliveries.c.sink, deliveries.c.deaths).where(WAITING, ~_INNOCENT)
+            return [Suspect(*row) for row in connection.execute(suspects.order_by(deliveries.c.id)).tuples()]
 
         return await self._database.write(operation)
 
-    async def shift(self, step: timedelta) -> None:
-        """After the wall clock was set: what waits goes on waiting for as long as before."""
 
-        def operation(connection: Connection, _: datetime) -> None:
-            rows = connection.execute(
-                select(deliveries.c.id, deliveries.c.due_at).where(deliveries.c.state == "waiting")
-            )
-            moved = [{"row_id": row.id, "new_due_at": row.due_at + step} for row in rows]
-            if moved:
-                statement = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
-                connection.execute(statement.values(due_at=bindparam("new_due_at")), moved)
-
-        await self._database.write(operation)
-
+_INNOCENT = or_(deliveries.c.deaths == 0, deliveries.c.claimed_at.is_not(None))
+"""What an earlier process died over, or beside, is not claimed with the rest: see `daemon/rounds/suspects.py`.
+What is still claimed was claimed by this process, which lives: its attempt got lost in another way."""
 
 _CLAIMABLE = (
     select(
@@ -137,7 +157,7 @@ _CLAIMABLE = (
         events.c.digest,
     )
     .join(events, events.c.id == deliveries.c.event_id)
-    .where(deliveries.c.state == "waiting")
+    .where(WAITING)
 )
 
 
@@ -154,6 +174,7 @@ def _hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[A
             quarantined += 1
             why = "its stored content is damaged" if damaged else f"the daemon died {deaths} times while sending it"
             _quarantine(connection, now, row.id, deaths, f"{why}; not sent")
+            count_up(connection, {Count.of_delivery(row.source, row.kind, sink, "gave_up", now): 1})
         else:
             claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
     if claims:
@@ -165,7 +186,7 @@ def _hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[A
             ],
         )
     next_due_at = connection.execute(
-        select(func.min(deliveries.c.due_at)).where(deliveries.c.sink == sink, deliveries.c.state == "waiting")
+        select(func.min(deliveries.c.due_at)).where(WAITING, _INNOCENT, deliveries.c.sink == sink)
     ).scalar()
     return Claimed(tuple(claims), next_due_at, quarantined)
 

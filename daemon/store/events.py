@@ -1,22 +1,24 @@
 """What came in: events with their deliveries, in one transaction; and what was set aside."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from daemon.contract import OWN_SOURCE, Event, Incoming, Unidentified
 from daemon.retry import back_off
 from daemon.store.counters import Count, count_up
 from daemon.store.database import Database
+from daemon.store.text import data_text, digest_of, storable
 from daemon.store.upsert import insert_missing
 from daemon.tables import deliveries, events, sources, tombstones, unidentified, variants
 
+CHUNK = 500
+"""So many ids are looked up in one statement; SQLite takes at most 32,766 parameters."""
 FIRST_RELIST_WAIT, LONGEST_RELIST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 
 
@@ -45,14 +47,17 @@ class Added:
     unidentified: int = 0
 
 
-def data_text(data: Mapping[str, Any]) -> str:
-    """How event data is stored: ASCII JSON, so that lone surrogates and odd numbers survive."""
-    return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-
-
-def digest_of(kind: str, channel: str | None, data: str, raw: str | None) -> bytes:
-    """SHA-256 over what is stored of an event; finds changed repeats and damaged rows."""
-    return sha256(json.dumps([kind, channel, data, raw]).encode()).digest()
+def named(keys: Iterable[str]) -> ColumnElement[bool]:
+    """Events that go by one of these names: the key (`source:id`) or the plain external id."""
+    plain, by_source = list(keys), dict[str, list[str]]()
+    for key in plain:
+        source, colon, external_id = key.partition(":")
+        if colon:
+            by_source.setdefault(source, []).append(external_id)
+    return or_(
+        events.c.external_id.in_(plain),
+        *(and_(events.c.source == source, events.c.external_id.in_(ids)) for source, ids in by_source.items()),
+    )
 
 
 class Events:
@@ -65,12 +70,12 @@ class Events:
         self, source: str, planned: Sequence[Planned], *, aside: Sequence[Unidentified] = (), cursor: str | None = None
     ) -> Added:
         """Store new events with their deliveries and the cursor: all or none. A repeat changes nothing."""
-        rows = [_row(item) for item in planned]
+        listed = [_Listed(item, _row(item)) for item in planned]
 
         def operation(connection: Connection, now: datetime) -> Added:
             added = Added()
-            if rows:
-                _add(connection, now, source, planned, rows, added)
+            for chunk in _chunks(listed):
+                _add(connection, now, source, chunk, added)
             added.unidentified = _set_aside(connection, now, source, aside)
             if cursor is not None:
                 connection.execute(update(sources).where(sources.c.name == source).values(cursor=cursor))
@@ -85,31 +90,55 @@ class Events:
         return await self.add(OWN_SOURCE, [Planned(Incoming(event), tuple(sinks))])
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    planned: Planned
+    row: dict[str, Any]
+
+    @property
+    def external_id(self) -> str:
+        return str(self.row["external_id"])
+
+    @property
+    def event(self) -> Event:
+        return self.planned.incoming.event
+
+
 def _row(item: Planned) -> dict[str, Any]:
-    event = item.incoming.event
-    data = data_text(event.data)
+    event, raw = item.incoming.event, item.incoming.raw
+    kind, data = storable(event.kind), data_text(event.data)
+    channel = None if event.channel is None else storable(event.channel)
+    raw = None if raw is None else storable(raw)
     return {
         "source": event.source,
-        "external_id": event.external_id,
-        "channel": event.channel,
-        "kind": event.kind,
+        "external_id": storable(event.external_id),
+        "channel": channel,
+        "kind": kind,
         "occurred_at": event.occurred_at,
         "data": data,
-        "raw": item.incoming.raw,
-        "digest": digest_of(event.kind, event.channel, data, item.incoming.raw),
+        "raw": raw,
+        "digest": digest_of(kind, channel, data, raw),
         "routed": len(item.sinks),
     }
 
 
-def _add(
-    connection: Connection,
-    now: datetime,
-    source: str,
-    planned: Sequence[Planned],
-    rows: Sequence[dict[str, Any]],
-    added: Added,
-) -> None:
-    ids = [row["external_id"] for row in rows]
+def _chunks(listed: Iterable[_Listed]) -> Iterator[list[_Listed]]:
+    """Pieces in which no id comes twice, so that what follows is met as a repeat of what is stored."""
+    chunk: dict[str, _Listed] = {}
+    for item in listed:
+        twin = chunk.get(item.external_id)
+        if twin is not None and twin.row["digest"] == item.row["digest"]:
+            continue
+        if twin is not None or len(chunk) == CHUNK:
+            yield list(chunk.values())
+            chunk = {}
+        chunk[item.external_id] = item
+    if chunk:
+        yield list(chunk.values())
+
+
+def _add(connection: Connection, now: datetime, source: str, chunk: Sequence[_Listed], added: Added) -> None:
+    ids = [item.external_id for item in chunk]
     known = {
         row.external_id: row
         for row in connection.execute(
@@ -126,69 +155,55 @@ def _add(
             )
         )
     }
-    fresh: list[tuple[Planned, dict[str, Any]]] = []
-    taken: set[str] = set()
-    for item, row in zip(planned, rows, strict=True):
-        external_id = row["external_id"]
-        if external_id in taken:
-            continue
-        taken.add(external_id)
+    fresh = []
+    for item in chunk:
+        external_id = item.external_id
         if external_id in known:
-            _meet_again(connection, now, known[external_id], item, row, added)
+            _meet_again(connection, now, known[external_id], item, added)
         elif external_id not in buried:
-            fresh.append((item, row))
+            fresh.append(item)
         elif buried[external_id].ack_due_at is None:
             _meet_pruned(connection, now, source, external_id, buried[external_id].relisted + 1, added)
     if fresh:
         _insert(connection, now, fresh, added)
 
 
-def _insert(
-    connection: Connection, now: datetime, fresh: Sequence[tuple[Planned, dict[str, Any]]], added: Added
-) -> None:
-    own = fresh[0][0].incoming.event.source == OWN_SOURCE
+def _insert(connection: Connection, now: datetime, fresh: Sequence[_Listed], added: Added) -> None:
+    own = fresh[0].event.source == OWN_SOURCE
     more = {
         "stored_at": now,
         "acknowledged_at": now if own else None,
         "acknowledged_by": "nobody" if own else None,
     }
     ids = connection.execute(
-        insert(events).returning(events.c.id, sort_by_parameter_order=True), [{**row, **more} for _, row in fresh]
+        insert(events).returning(events.c.id, sort_by_parameter_order=True), [{**item.row, **more} for item in fresh]
     ).scalars()
     wanted = []
     counts: Counter[Count] = Counter()
-    for event_id, (item, _) in zip(ids, fresh, strict=True):
-        event = item.incoming.event
+    for event_id, item in zip(ids, fresh, strict=True):
+        event, planned = item.event, item.planned
         added.new.append(event)
-        if not item.sinks:
+        if not planned.sinks:
             added.unrouted.append(event)
-        counts[Count.of_event(event, now, outcome="stored" if item.sinks else "unrouted")] += 1
-        for sink in item.sinks:
-            wanted.append(
-                {
-                    "event_id": event_id,
-                    "sink": sink,
-                    "state": "skipped" if item.skip else "waiting",
-                    "due_at": None if item.skip else now,
-                    "settled_at": now if item.skip else None,
-                    "reason": 'was already waiting at the first start (first_start = "record")' if item.skip else None,
-                }
-            )
-            if not item.skip:
-                added.woken.add(sink)
+        counts[Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted")] += 1
+        state: dict[str, Any] = {"state": "waiting", "due_at": now, "settled_at": None, "reason": None}
+        if planned.skip:
+            why = 'was already waiting at the first start (first_start = "record")'
+            state = {"state": "skipped", "due_at": None, "settled_at": now, "reason": why}
+        else:
+            added.woken.update(planned.sinks)
+        wanted += [{"event_id": event_id, "sink": sink, **state} for sink in planned.sinks]
     if wanted:
         connection.execute(insert(deliveries), wanted)
     count_up(connection, counts)
 
 
-def _meet_again(
-    connection: Connection, now: datetime, known: Any, item: Planned, row: dict[str, Any], added: Added
-) -> None:
-    if known.digest != row["digest"]:
-        variant = {name: row[name] for name in ("digest", "kind", "data", "raw")}
+def _meet_again(connection: Connection, now: datetime, known: Any, item: _Listed, added: Added) -> None:
+    if known.digest != item.row["digest"]:
+        variant = {name: item.row[name] for name in ("digest", "kind", "data", "raw")}
         if insert_missing(connection, variants, [{**variant, "event_id": known.id, "seen_at": now}]):
-            added.changed.append(item.incoming.event)
-    if known.acknowledged_at is not None:
+            added.changed.append(item.event)
+    if known.acknowledged_at is not None and item.event.source != OWN_SOURCE:
         times = known.relisted + 1
         connection.execute(
             update(events)
@@ -196,7 +211,7 @@ def _meet_again(
             .values(acknowledged_at=None, acknowledged_by=None, relisted=times, ack_due_at=now + _relist_wait(times))
         )
         if times >= 3:
-            added.returned.append(row["external_id"])
+            added.returned.append(item.external_id)
 
 
 def _meet_pruned(

@@ -1,6 +1,7 @@
 """The gates of all upstream hosts: asked in memory before each request, written through to disk."""
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select
@@ -37,26 +38,34 @@ class GateKeeper:
         gate = shut(self._gates.get((host, access)), wait, now=now, spread=random.random())
         self._gates[host, access] = gate
 
-        def operation(connection: Connection, _: datetime) -> None:
-            row = {"host": host, "access": access, "opens_at": gate.opens_at, "strikes": gate.strikes}
-            put(connection, gates, row)
-
-        await self._database.write(operation)
+        await self._database.write(lambda connection, _: put_gates(connection, {(host, access): gate}))
         return SourceThrottled(_sentence(access, gate.opens_at), access, gate.opens_at)
 
     async def passed(self, host: str, access: Access) -> None:
-        """A request was answered without a rate limit: earlier strikes are forgotten."""
-        if self._gates.pop((host, access), None) is None:
+        """A request was answered without a rate limit: earlier strikes are forgotten.
+
+        One that was under way when the gate was shut does not open it.
+        """
+        gate = self._gates.get((host, access))
+        if gate is None or gate.shut_at(self._database.clock()):
             return
+        del self._gates[host, access]
 
         def operation(connection: Connection, _: datetime) -> None:
             connection.execute(delete(gates).where(gates.c.host == host, gates.c.access == access))
 
         await self._database.write(operation)
 
-    def shift(self, step: timedelta) -> None:
-        """After the wall clock was set: shut gates stay shut for as long as before."""
+    def shift(self, step: timedelta) -> Mapping[tuple[str, Access], Gate]:
+        """After the wall clock was set: shut gates stay shut for as long as before. For `put_gates`."""
         self._gates = {key: Gate(gate.opens_at + step, gate.strikes) for key, gate in self._gates.items()}
+        return dict(self._gates)
+
+
+def put_gates(connection: Connection, changed: Mapping[tuple[str, Access], Gate]) -> None:
+    """Write gates in a transaction of the caller's."""
+    for (host, access), gate in changed.items():
+        put(connection, gates, {"host": host, "access": access, "opens_at": gate.opens_at, "strikes": gate.strikes})
 
 
 def _sentence(access: Access, opens_at: datetime) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from daemon.store.database import Database
+from daemon.store.text import storable
 from daemon.store.upsert import put
 from daemon.tables import notices
 
@@ -22,11 +23,12 @@ class Notices:
         """
 
         def operation(connection: Connection, now: datetime) -> bool:
-            row = connection.execute(select(notices).where(notices.c.key == key)).first()
+            name = storable(key)
+            row = connection.execute(select(notices).where(notices.c.key == name)).first()
             if row is not None and row.active and (again_after is None or now - row.told_at < again_after):
                 return False
             times = 1 if row is None else row.times + 1
-            put(connection, notices, {"key": key, "told_at": now, "times": times, "active": True})
+            put(connection, notices, {"key": name, "told_at": now, "times": times, "active": True})
             return True
 
         return await self._database.write(operation)
@@ -35,7 +37,7 @@ class Notices:
         """Note that `key` is no longer the case; whether it had been told."""
 
         def operation(connection: Connection, _: datetime) -> bool:
-            told = notices.c.key == key, notices.c.active.is_(True)
+            told = notices.c.key == storable(key), notices.c.active.is_(True)
             return connection.execute(update(notices).where(*told).values(active=False)).rowcount > 0
 
         return await self._database.write(operation)

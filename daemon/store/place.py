@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import re
 import secrets
 from pathlib import Path
 
-from daemon.store.schema import StoreRefused
+from daemon.store.errors import StoreForbidden, StoreInUse, StoreMisplaced, StoreRefused
 
+_KEY_BYTES = 32
 _NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",
@@ -21,49 +23,35 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
-class StoreMisplaced(StoreRefused):
-    """The place cannot hold a database (exit code 78)."""
-
-    exit_code = 78
-
-
-class StoreForbidden(StoreRefused):
-    """The account may not use the file (exit code 77)."""
-
-    exit_code = 77
-
-
-class StoreInUse(StoreRefused):
-    """Another process owns this database (exit code 75)."""
-
-    exit_code = 75
-
-
 def require_usable_place(path: Path) -> None:
     """Refuse a place where a database cannot live. Raises StoreRefused."""
     folder = path.parent
     if not folder.is_dir():
         raise StoreMisplaced(f"{path}: the folder {folder} does not exist; make it, or set [daemon] database")
-    if path.is_dir():
-        raise StoreMisplaced(f"{path}: is a folder; [daemon] database must name a file")
+    if path.exists() and not path.is_file():
+        raise StoreMisplaced(f"{path}: is no plain file; [daemon] database must name one")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreForbidden(f"{path}: not writable for uid {os.geteuid()}; check the owner of the file and its folder")
-    if (kind := _file_system(folder)) in _NETWORK_FILE_SYSTEMS:
+    if (kind := file_system(folder)) in _NETWORK_FILE_SYSTEMS:
         raise StoreMisplaced(
             f"{path}: lies on a network file system ({kind}), where SQLite loses data; use a local disk"
         )
 
 
-def _file_system(folder: Path) -> str:
-    """The type of the file system a folder lies on, "" where the kernel does not say."""
+def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The type of the file system a folder lies on, "" where the kernel does not say.
+
+    The table escapes spaces and the like as octal numbers: https://man7.org/linux/man-pages/man5/fstab.5.html
+    """
     try:
-        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return ""
     best, kind = "", ""
     real = str(folder.resolve())
-    for line in mounts:
-        _, point, name, *_rest = line.split(" ")
+    for line in lines:
+        _, escaped, name, *_rest = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), escaped)
         if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
             best, kind = point, name
     return kind
@@ -76,30 +64,62 @@ def give_to_owner(handle: int, folder: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
+def make_file(path: Path) -> int:
+    """Make an empty file that only its owner can read; its open handle."""
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        give_to_owner(handle, path.parent)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def take_lock(path: Path) -> int:
     """Own the database until the process ends, however it ends. The file stays; only the lock counts."""
     lock_file = path.with_name(path.name + ".lock")
     lock = os.open(lock_file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    give_to_owner(lock, path.parent)
     try:
+        give_to_owner(lock, path.parent)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except BlockingIOError:
         owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(lock)
         raise StoreInUse(f"{path}: in use by the process {owner}; stop it first") from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except BaseException:
+        os.close(lock)
+        raise
     return lock
 
 
 def read_or_make_key(key_file: Path) -> bytes:
-    """The key of this installation, which also shows that a database once was here."""
+    """The key of this installation, which also shows that a database once was here. Raises StoreRefused."""
     if not key_file.exists():
-        handle = os.open(key_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        unfinished = key_file.with_name(key_file.name + ".part")
+        unfinished.unlink(missing_ok=True)
+        handle = make_file(unfinished)
         try:
-            give_to_owner(handle, key_file.parent)
-            os.write(handle, secrets.token_hex(32).encode())
+            os.write(handle, secrets.token_hex(_KEY_BYTES).encode())
             os.fsync(handle)
         finally:
             os.close(handle)
-    return bytes.fromhex(key_file.read_text().strip())
+        unfinished.replace(key_file)
+        sync(key_file.parent)
+    try:
+        key = bytes.fromhex(key_file.read_text("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise StoreRefused(f"{key_file}: damaged; remove it and start again, it is made anew")
+    return key

@@ -4,13 +4,14 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from daemon.contract import OWN_SOURCE
+from daemon.quantities import duration_text
 from daemon.store.counters import Count, count_up
 from daemon.store.database import Database
 from daemon.store.upsert import insert_missing
-from daemon.tables import deliveries, events, notices, tombstones, unidentified
+from daemon.tables import WAITING, deliveries, events, notices, tombstones, unidentified
 
 TOMBSTONES_KEPT = timedelta(days=90)
 """So much longer a pruned event's key is known, so that it is never sent again if it returns."""
@@ -43,9 +44,7 @@ class Pruning:
             old = [row for row in rows if row.stored_at < now - keep]
             owing = set(
                 connection.execute(
-                    select(deliveries.c.event_id).where(
-                        deliveries.c.event_id.in_([row.id for row in old]), deliveries.c.state == "waiting"
-                    )
+                    select(deliveries.c.event_id).where(WAITING, deliveries.c.event_id.in_([row.id for row in old]))
                 ).scalars()
             )
             going = [row for row in old if row.acknowledged_at is not None and row.id not in owing]
@@ -76,24 +75,30 @@ class Pruning:
         await self._database.write(operation)
 
     async def give_up_waiting(self, sink: str, *, after: timedelta, limit: int) -> int:
-        """Give up deliveries of a sink that have waited too long; they stay visible and replayable."""
+        """Give up deliveries of a sink that have waited too long; they stay visible and replayable.
+
+        What a person asked for again has waited since it last fell due, not since it was first stored.
+        """
 
         def operation(connection: Connection, now: datetime) -> int:
             too_old = connection.execute(
                 select(deliveries.c.id, events.c.source, events.c.kind)
                 .join(events, events.c.id == deliveries.c.event_id)
                 .where(
+                    WAITING,
                     deliveries.c.sink == sink,
-                    deliveries.c.state == "waiting",
                     deliveries.c.claimed_at.is_(None),
                     events.c.stored_at < now - after,
+                    or_(deliveries.c.replays == 0, deliveries.c.due_at < now - after),
                 )
                 .limit(limit)
             ).all()
             connection.execute(
                 update(deliveries)
                 .where(deliveries.c.id.in_([row.id for row in too_old]))
-                .values(state="gave_up", due_at=None, settled_at=now, reason=f"waited longer than {after.days} days")
+                .values(
+                    state="gave_up", due_at=None, settled_at=now, reason=f"waited longer than {duration_text(after)}"
+                )
             )
             count_up(
                 connection,

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, case, insert, null, select, update
 
 from daemon.store.database import Database
+from daemon.store.events import CHUNK, named
 from daemon.tables import deliveries, events
 
 REPLAYABLE = ("delivered", "rejected", "gave_up", "discarded", "skipped")
@@ -31,28 +32,21 @@ class Replays:
         self._database = database
 
     async def replay(self, selection: Selection, *, add_to: Sequence[str] = ()) -> int:
-        """Make deliveries due again, with their old id and a count of replays; how many.
+        """Make deliveries due again, with their old id and a count of replays; how many. Completed events stay so.
 
         `add_to`: sinks that get the selected events even if they were not routed there.
         """
 
         def operation(connection: Connection, now: datetime) -> int:
+            extra = [(sink, _missing(connection, selection, sink)) for sink in add_to]
             ids = list(connection.execute(_selected(selection)).scalars())
-            for start in range(0, len(ids), 500):
-                connection.execute(
-                    update(deliveries)
-                    .where(deliveries.c.id.in_(ids[start : start + 500]))
-                    .values(
-                        state="waiting",
-                        due_at=now,
-                        reason="replay",
-                        failures=0,
-                        deaths=0,
-                        settled_at=None,
-                        replays=deliveries.c.replays + 1,
-                    )
-                )
-            return len(ids) + sum(_add(connection, now, selection, sink) for sink in add_to)
+            for start in range(0, len(ids), CHUNK):
+                connection.execute(_AGAIN.where(deliveries.c.id.in_(ids[start : start + CHUNK])).values(due_at=now))
+            row = {"state": "waiting", "due_at": now, "reason": "sent on request", "replays": 1}
+            added = [{**row, "sink": sink, "event_id": event_id} for sink, missing in extra for event_id in missing]
+            if added:
+                connection.execute(insert(deliveries), added)
+            return len(ids) + len(added)
 
         return await self._database.write(operation)
 
@@ -66,18 +60,28 @@ class Replays:
         return await self._database.read(query)
 
 
-def _events_of(selection: Selection) -> Select[tuple[int]]:
+_AGAIN = update(deliveries).values(
+    state="waiting",
+    reason="replay",
+    failures=0,
+    deaths=0,
+    settled_at=None,
+    replays=deliveries.c.replays + 1,
+    # What was given up goes on where it got to; else the progress says that nothing is left to do.
+    progress=case((deliveries.c.state == "gave_up", deliveries.c.progress), else_=null()),
+)
+
+
+def _events_of(selection: Selection) -> Select[int]:
     query = select(events.c.id)
     if selection.keys:
-        query = query.where(events.c.external_id.in_([key.split(":", 1)[-1] for key in selection.keys]))
-        if sources := {key.split(":", 1)[0] for key in selection.keys if ":" in key}:
-            query = query.where(events.c.source.in_(sources))
+        query = query.where(named(selection.keys))
     if selection.since is not None:
         query = query.where(events.c.stored_at >= selection.since)
     return query
 
 
-def _selected(selection: Selection) -> Select[tuple[int]]:
+def _selected(selection: Selection) -> Select[int]:
     query = select(deliveries.c.id).where(deliveries.c.state.in_(selection.states))
     if selection.sinks:
         query = query.where(deliveries.c.sink.in_(selection.sinks))
@@ -86,15 +90,11 @@ def _selected(selection: Selection) -> Select[tuple[int]]:
     return query.order_by(deliveries.c.id)
 
 
-def _missing(connection: Connection, selection: Selection, sink: str) -> list[int]:
-    """The selected events that have no delivery to this sink."""
+def _missing(connection: Connection, selection: Selection, sink: str) -> Sequence[int]:
+    """The selected events that this sink has no delivery of; told by state, they have one elsewhere in that state."""
     has_one = select(deliveries.c.event_id).where(deliveries.c.sink == sink)
-    return [row.id for row in connection.execute(_events_of(selection).where(events.c.id.not_in(has_one)))]
-
-
-def _add(connection: Connection, now: datetime, selection: Selection, sink: str) -> int:
-    missing = _missing(connection, selection, sink)
-    if missing:
-        row = {"sink": sink, "state": "waiting", "due_at": now, "reason": "sent on request", "replays": 1}
-        connection.execute(insert(deliveries), [{**row, "event_id": event_id} for event_id in missing])
-    return len(missing)
+    query = _events_of(selection).where(events.c.id.not_in(has_one)).order_by(events.c.id)
+    if set(selection.states) != set(REPLAYABLE):
+        in_state = select(deliveries.c.event_id).where(deliveries.c.state.in_(selection.states))
+        query = query.where(events.c.id.in_(in_state))
+    return connection.execute(query).scalars().all()

@@ -1,12 +1,16 @@
 """Which schema a database has, and bringing an older one up to date after a copy was made."""
 
+import glob
 import os
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
+from daemon.store.errors import StoreMisplaced, StoreRefused
+from daemon.store.place import make_file, sync
 from daemon.tables import metadata
 
 HEAD = "0001"
@@ -15,24 +19,34 @@ a start from importing Alembic unless there is something to migrate."""
 APPLICATION_ID = 0x45764672
 COPIES_KEPT = 3
 
+_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As Alembic makes it."""
 
-class StoreRefused(Exception):
-    """The database cannot be used; one line that names the file and the next step."""
 
-    exit_code = 74
+def is_blank(connection: Connection, path: Path) -> bool:
+    """Whether the file holds nothing yet, as after a death at the very first start.
 
-
-def require_ours(connection: Connection, path: Path) -> None:
-    """Refuse a file that is some other program's. Raises StoreRefused."""
+    Raises StoreMisplaced for a file that is some other program's.
+    """
     found = connection.exec_driver_sql("PRAGMA application_id").scalar()
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     connection.rollback()
-    if found != APPLICATION_ID:
-        raise StoreRefused(f"{path}: not an Eventferry database; set [daemon] database to another file")
+    if found == APPLICATION_ID:
+        return False
+    if found or tables:
+        raise StoreMisplaced(f"{path}: not an Eventferry database; set [daemon] database to another file")
+    return True
 
 
 def require_current(connection: Connection, path: Path) -> None:
     """For readers, who must not migrate. Raises StoreRefused."""
-    require_ours(connection, path)
+    if is_blank(connection, path):
+        raise StoreMisplaced(f"{path}: there is nothing in this database yet; it is filled when the daemon first runs")
     revision = _revision(connection)
     if revision != HEAD:
         raise StoreRefused(
@@ -54,14 +68,14 @@ def bring_up_to_date(connection: Connection, path: Path, *, fresh: bool) -> None
             "install that version again, or restore the copy made before the upgrade"
         )
     copy_before(path, revision)
-    _migrate(connection)
+    _migrate(connection, path)
 
 
 def _revision(connection: Connection) -> str | None:
     try:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return connection.execute(select(_version.c.version_num)).scalar()
     finally:
         connection.rollback()
 
@@ -71,16 +85,17 @@ def _make(connection: Connection) -> None:
     with connection.begin():
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
         metadata.create_all(connection)
-        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+        _version.create(connection)
+        connection.execute(insert(_version).values(version_num=HEAD))
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, path: Path) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(files("migrations")))
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     # Batch mode rebuilds tables; with foreign keys on, dropping the old one would delete child rows.
@@ -90,9 +105,12 @@ def _migrate(connection: Connection) -> None:
     if isinstance(driver, sqlite3.Connection):
         driver.execute("PRAGMA foreign_keys=OFF")
     with connection.begin():
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreRefused(f"{path}: cannot be brought up to date ({error}); nothing was changed") from None
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-            raise StoreRefused(f"the migration left an orphan in {broken[0]}; it was rolled back")
+            raise StoreRefused(f"{path}: the migration left an orphan in {broken[0]}; it was rolled back")
 
 
 def copy_before(path: Path, revision: str) -> Path:
@@ -100,23 +118,13 @@ def copy_before(path: Path, revision: str) -> Path:
     copy = path.with_name(f"{path.name}.before-{HEAD}-from-{revision}.copy")
     unfinished = copy.with_name(copy.name + ".part")
     unfinished.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    with sqlite3.connect(path) as source, sqlite3.connect(unfinished) as target:
+    os.close(make_file(unfinished))
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as target:
         source.backup(target)
-    source.close()
-    target.close()
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.replace(copy)
-    _sync(path.parent)
-    copies = sorted(path.parent.glob(f"{path.name}.before-*.copy"), key=lambda old: old.stat().st_mtime)
+    sync(path.parent)
+    copies = sorted(path.parent.glob(f"{glob.escape(path.name)}.before-*.copy"), key=lambda old: old.stat().st_mtime)
     for old in copies[:-COPIES_KEPT]:
         old.unlink()
     return copy
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from daemon.lane import Lane, from_json, resumed, to_json
 from daemon.store.database import Database
 from daemon.store.upsert import put
-from daemon.tables import deliveries, sinks
+from daemon.tables import WAITING, deliveries, sinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Sinks:
         self._database = database
 
     async def enroll(self, configured: Mapping[str, Enrolled]) -> dict[str, Lane]:
-        """At start: the lane of each configured sink; changed settings resume one that was stopped."""
+        """At start: the lane of each configured sink; changed settings resume one that was failing or stopped."""
         prints = {name: self._database.fingerprint(item.settings) for name, item in configured.items()}
 
         def operation(connection: Connection, now: datetime) -> dict[str, Lane]:
@@ -37,11 +37,12 @@ class Sinks:
             lanes: dict[str, Lane] = {}
             for name, item in configured.items():
                 row = known.get(name)
+                lanes[name] = resumed(now) if row is None else from_json(row.lane, now)
                 if row is not None and row.fingerprint == prints[name]:
-                    lanes[name] = from_json(row.lane, now)
                     continue
-                stopped_by_us = row is not None and from_json(row.lane, now).stopped_by == "operator"
-                lanes[name] = from_json(row.lane, now) if row is not None and stopped_by_us else resumed(now)
+                if lanes[name].stopped_by != "operator":
+                    lanes[name] = resumed(now)
+                    release_waiting(connection, now, name)
                 put(
                     connection,
                     sinks,
@@ -84,8 +85,8 @@ def release_waiting(connection: Connection, now: datetime, name: str) -> None:
     connection.execute(
         update(deliveries)
         .where(
+            WAITING,
             deliveries.c.sink == name,
-            deliveries.c.state == "waiting",
             deliveries.c.due_at > now,
             deliveries.c.claimed_at.is_(None),
         )
@@ -95,5 +96,5 @@ def release_waiting(connection: Connection, now: datetime, name: str) -> None:
 
 def waiting_by_sink(connection: Connection) -> dict[str, int]:
     """How many deliveries each sink owes, known to the config or not."""
-    query = select(deliveries.c.sink, func.count()).where(deliveries.c.state == "waiting").group_by(deliveries.c.sink)
+    query = select(deliveries.c.sink, func.count()).where(WAITING).group_by(deliveries.c.sink)
     return {row[0]: row[1] for row in connection.execute(query)}

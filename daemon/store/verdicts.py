@@ -7,16 +7,18 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, LargeBinary, and_, bindparam, func, insert, select, update
 
 from daemon.contract import Delivery, Report
 from daemon.retry import Verdict
 from daemon.secrets import redact
 from daemon.store.counters import Count, count_up
+from daemon.store.text import storable
 from daemon.tables import attempts, deliveries
 
 BODY_KEPT = 16 * 1024
 ANSWER_KEPT = 1024
+REASON_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ _SETTLE = (
         reason=bindparam("new_reason"),
         failures=bindparam("new_failures"),
         settled_at=bindparam("new_settled_at"),
-        body=bindparam("new_body"),
+        body=func.coalesce(bindparam("new_body", type_=LargeBinary), deliveries.c.body),
         claimed_at=None,
         deaths=0,
     )
@@ -99,7 +101,7 @@ def _settlement(item: Attempted, now: datetime) -> Mapping[str, Any]:
         "made": item.claim.delivery.attempt,
         "new_state": verdict.state,
         "new_due_at": verdict.due_at,
-        "new_reason": redact(verdict.reason)[:500],
+        "new_reason": _shown(verdict.reason, REASON_KEPT),
         "new_failures": verdict.failures,
         "new_settled_at": None if verdict.state == "waiting" else now,
         "new_body": redact(item.report.body.decode("utf-8", "replace")).encode()[:BODY_KEPT] or None,
@@ -114,8 +116,12 @@ def _attempt(item: Attempted) -> Mapping[str, Any]:
         "started_at": item.claim.claimed_at,
         "milliseconds": round(item.duration.total_seconds() * 1000),
         "outcome": item.outcome,
-        "reason": redact(item.verdict.reason)[:500],
+        "reason": _shown(item.verdict.reason, REASON_KEPT),
         "body_size": len(body),
         "body_digest": sha256(body).digest() if body else None,
-        "answer": redact(item.report.answer)[:ANSWER_KEPT] or None,
+        "answer": _shown(item.report.answer, ANSWER_KEPT) or None,
     }
+
+
+def _shown(text: str, limit: int) -> str:
+    return storable(redact(text))[:limit]

@@ -10,32 +10,18 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from daemon.clock import Clock
+from daemon.store import errors
+from daemon.store.errors import StoreBroken, StoreClosed
 
 T = TypeVar("T")
 Operation = Callable[[Connection, datetime], T]
 """Runs inside a transaction that it shares with others; may be run again, so it has no other effect."""
 
 GROUP_LIMIT = 512
-FULL_PAUSE_SECONDS = 1.0
-_FATAL = {
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_PERM,
-}
-
-
-class StoreBroken(Exception):
-    """The database can no longer be trusted or used; the process must stop (exit code 74)."""
-
-
-class StoreClosed(Exception):
-    """The store was closed before this write was committed; it has not happened."""
+PAUSE_SECONDS = {sqlite3.SQLITE_FULL: 1.0, sqlite3.SQLITE_BUSY: 0.05}
+"""What passes by itself, and how long to wait before the same group is tried again."""
 
 
 @dataclass(slots=True)
@@ -56,6 +42,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closing = threading.Event()
+        self._fault: StoreBroken | None = None
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[StoreBroken] = self._loop.create_future()
         """Resolved, once, when the database turned out broken."""
@@ -69,84 +56,87 @@ class Writer:
         Raises StoreBroken, StoreClosed, or whatever the operation raised (it is then rolled back).
         """
         if self._closing.is_set():
-            raise StoreClosed
+            raise StoreClosed("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Queued(operation, future))
         return await future
 
     async def close(self) -> None:
-        """Commit what is queued, then end the thread. On a full disk what is queued is given up."""
+        """Commit what is queued, then end the thread. What waits for disk space is given up."""
         self._closing.set()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def give_up(self, error: Exception) -> StoreBroken:
+        """Write nothing more: SQLite would go on after a failed flush as if nothing had happened."""
+        if self._fault is None:
+            self._fault = StoreBroken(errors.sentence(error))
+            self._loop.call_soon_threadsafe(self._report)
+        return self._fault
+
+    def _report(self) -> None:
+        if self._fault is not None and not self.broken.done():
+            self.broken.set_result(self._fault)
+
     def _run(self) -> None:
+        connection: Connection | None = None
         try:
             connection = self._engine.connect()
-        except DBAPIError as error:
-            self._report_broken(_sentence(error))
-            connection = None
-        while (first := self._queue.get()) is not None:
-            group, ended = [first], False
-            while len(group) < GROUP_LIMIT and not ended:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    ended = True
-                else:
-                    group.append(more)
-            if connection is None or self.broken.done():
-                self._answer(group, error=StoreBroken("the database is broken"))
-            else:
-                self._commit(connection, group)
-            if ended:
-                break
+        except Exception as error:  # noqa: BLE001 - whatever keeps us from connecting, callers must not wait for ever
+            self.give_up(error)
+        ended = False
+        while not ended and (first := self._queue.get()) is not None:
+            group, ended = self._gather(first)
+            self._commit(connection, group)
         if connection is not None:
             connection.close()
 
-    def _commit(self, connection: Connection, group: list[_Queued]) -> None:
-        while True:
+    def _gather(self, first: _Queued) -> tuple[list[_Queued], bool]:
+        """What else is queued already, up to a limit; and whether the end was met."""
+        group = [first]
+        while len(group) < GROUP_LIMIT:
+            try:
+                more = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                return group, True
+            group.append(more)
+        return group, False
+
+    def _commit(self, connection: Connection | None, group: list[_Queued]) -> None:
+        while self._fault is None and connection is not None:
             try:
                 with connection.begin():
                     now = self._clock()
                     results = [queued.operation(connection, now) for queued in group]
             except Exception as error:  # noqa: BLE001 - whatever an operation raises belongs to its caller
-                if not self._survive(connection, group, error):
+                if not self._again(connection, group, error):
                     return
             else:
                 self.disk_full = False
                 self._answer(group, results=results)
                 return
+        self._answer(group, error=self._fault)
 
-    def _survive(self, connection: Connection, group: list[_Queued], error: Exception) -> bool:
-        """Deal with a failed commit; True: try the same group again."""
-        code = _code(error)
-        if code == sqlite3.SQLITE_FULL:
-            self.disk_full = True
-            if self._closing.wait(FULL_PAUSE_SECONDS):
-                self._answer(group, error=StoreClosed("the disk is full"))
+    def _again(self, connection: Connection, group: list[_Queued], error: Exception) -> bool:
+        """Deal with a failed commit; True: try the same group again, False: it was answered."""
+        code = errors.code(error)
+        if code in PAUSE_SECONDS:
+            self.disk_full = code == sqlite3.SQLITE_FULL
+            if self._closing.wait(PAUSE_SECONDS[code]):
+                self._answer(group, error=StoreClosed("closed while nothing could be written"))
                 return False
             return True
-        if code == sqlite3.SQLITE_BUSY:
-            return not self._closing.wait(0.05)
-        if code in _FATAL:
-            self._report_broken(_sentence(error))
-            self._answer(group, error=StoreBroken(_sentence(error)))
-        elif len(group) == 1:
+        if code in errors.UNUSABLE:
+            self.give_up(error)
+            return True
+        if len(group) == 1:
             self._answer(group, error=error)
         else:
             for queued in group:
                 self._commit(connection, [queued])
         return False
-
-    def _report_broken(self, sentence: str) -> None:
-        def report() -> None:
-            if not self.broken.done():
-                self.broken.set_result(StoreBroken(sentence))
-
-        self._loop.call_soon_threadsafe(report)
 
     def _answer(
         self, group: list[_Queued], *, results: list[Any] | None = None, error: Exception | None = None
@@ -161,16 +151,3 @@ class Writer:
                     queued.future.set_result(results[position])
 
         self._loop.call_soon_threadsafe(answer)
-
-
-def _code(error: Exception) -> int | None:
-    """SQLite's primary result code, where the error has one."""
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(origin, "sqlite_errorcode", None)
-    return code & 0xFF if isinstance(code, int) else None
-
-
-def _sentence(error: Exception) -> str:
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    name = getattr(origin, "sqlite_errorname", type(origin).__name__)
-    return f"{name}: {origin}"

@@ -30,7 +30,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "events",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("source", sa.String(length=32), nullable=False),
         sa.Column("external_id", sa.String(length=200), nullable=False),
         sa.Column("channel", sa.String(length=200), nullable=True),
@@ -49,7 +49,6 @@ def upgrade() -> None:
         sa.Column("relisted", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sa.UniqueConstraint("source", "external_id", name=op.f("uq_events_source_external_id")),
-        sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_events_unacknowledged",

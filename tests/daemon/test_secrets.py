@@ -79,12 +79,19 @@ def test_a_credential_is_sought_at_systemds_first_and_beside_the_config_last(
 ) -> None:
     systemd, beside = tmp_path / "systemd", tmp_path / "secrets"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(systemd))
-    assert credential_paths("token", tmp_path) == [systemd / "token", Path("/run/secrets/token"), beside / "token"]
-    for folder, value in ((beside, fresh()), (systemd, fresh())):
-        folder.mkdir()
-        (folder / "token").write_text(value)
+    handed = [systemd / "token", systemd / "secrets_token"]
+    assert credential_paths("token", tmp_path) == [*handed, Path("/run/secrets/token"), beside / "token"]
+    systemd.mkdir()
+    beside.mkdir()
+    for path, value in ((beside / "token", fresh()), (handed[1], fresh()), (handed[0], fresh())):
+        path.write_text(value)
         assert read("cred:token", tmp_path) == value
     assert all(str(path) in complaint("cred:other", tmp_path) for path in credential_paths("other", tmp_path))
+
+
+def test_a_place_that_cannot_be_looked_at_holds_no_credential(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    assert "no value found" in complaint("cred:" + "x" * 300, tmp_path)  # longer than a file name can be
 
 
 @pytest.mark.parametrize("name", ["", "../token", "a/b", ".", ".."])

@@ -1,0 +1,5 @@
+"""The `eventferry` command."""
+
+from daemon.cli.program import main
+
+__all__ = ["main"]

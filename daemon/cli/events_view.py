@@ -1,0 +1,68 @@
+"""Lists of events, as `events` prints them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from daemon.cli import session
+from daemon.cli.text import Times, columns, line, marked
+from daemon.contract import OWN_SOURCE
+from daemon.routing import parse_filter
+from daemon.settings import Loaded
+from daemon.store import EventFilter
+
+Row = Mapping[str, Any]
+
+
+async def listed(database: Path, wanted: EventFilter) -> list[dict[str, Any]]:
+    """The events wanted. Raises StoreRefused."""
+    async with session.reading(database) as store:
+        return await store.browse.events(wanted)
+
+
+async def aside(database: Path) -> list[dict[str, Any]]:
+    """What was listed without a usable id. Raises StoreRefused."""
+    async with session.reading(database) as store:
+        return await store.browse.unidentified()
+
+
+async def shown(loaded: Loaded, name: str) -> list[dict[str, Any]]:
+    """All that is known of the events with this name, and why each sink wants them or not. Raises StoreRefused."""
+    async with session.reading(loaded.database) as store:
+        found = await store.browse.show(name)
+    return [{**event, "routing": _routing(loaded, event["source"], event["kind"])} for event in found]
+
+
+def _routing(loaded: Loaded, source: str, kind: str) -> dict[str, str]:
+    if source == OWN_SOURCE:
+        alerts = loaded.settings.daemon.alerts
+        return {name: f"daemon.alerts names {'it' if name in alerts else 'it not'}" for name in loaded.settings.sinks}
+    return {name: parse_filter(sink.events or ()).explain(kind) for name, sink in loaded.settings.sinks.items()}
+
+
+def lines(found: Sequence[Row], times: Times) -> list[str]:
+    """One line for each event, under a heading."""
+    if not found:
+        return ["no events"]
+    rows = [("TIME", "EVENT", "TRIGGER", "SINKS")]
+    rows += [
+        (times.full(event["occurred_at"], zone=False), line(event["key"]), line(event["kind"]), _sinks(event))
+        for event in found
+    ]
+    return columns(rows)
+
+
+def _sinks(event: Row) -> str:
+    sent = "  ".join(marked(state, sink) for sink, state in event["deliveries"].items())
+    return sent or "no sink"
+
+
+def aside_lines(found: Sequence[Row], times: Times) -> list[str]:
+    """One line for each thing without an id, with all that was listed."""
+    if not found:
+        return ["nothing was listed without a usable id"]
+    rows = [
+        (times.full(one["seen_at"], zone=False), line(one["source"]), line(one["reason"]), line(one["raw"]))
+        for one in found
+    ]
+    return columns([("SEEN", "SOURCE", "WHY", "AS LISTED"), *rows])

@@ -1,0 +1,141 @@
+"""`replay`, `sinks`, `pause` and `resume`: what people tell a running daemon, or its database where none runs."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.errors import Failed, Misused
+from daemon.cli.options import Config, Json, Yes
+from daemon.cli.reading import SINCE_HELP
+
+REPLAY_EXAMPLES = """\
+Examples:
+  eventferry replay builtbybit:4711                 one event, to every sink that had it
+  eventferry replay --dead --sink mail              what one sink rejected or gave up on
+  eventferry replay --since 2h --to archive         to a sink that did not have it
+"""
+
+
+def replay(
+    keys: Annotated[list[str] | None, typer.Argument(metavar="[EVENT]...", help="Keys or ids of events.")] = None,
+    config: Config = None,
+    sink: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only to this sink; repeatable.")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATES", help="Only deliveries in these states, such as rejected,gave_up.")
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Only dead letters: rejected and gave_up.")] = False,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE_HELP)] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="NAME", help="To this sink alone, even if the events were not meant for it.")
+    ] = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Send events again, with the id that receivers know. Asks first if more than one delivery is meant."""
+    from daemon.cli import session
+    from daemon.cli.text import print_json
+
+    loaded = session.load(config)
+    start = session.moment(since, loaded)
+    arguments = _selection(keys or [], sink or [], state, dead, start.isoformat() if start else None, to)
+    number = session.command(loaded.database, "replay", {**arguments, "count_only": True})["deliveries"]
+    if not number:
+        raise Failed("nothing to replay: no delivery fits (what still waits is sent without this)")
+    if number > 1 and not yes:
+        _ask(f"Send {number} deliveries again?")
+    done = session.command(loaded.database, "replay", arguments)
+    if json:
+        print_json(done)
+    else:
+        running = session.running(loaded.database) is not None
+        print(f"{done['deliveries']} due again{'' if running else '; they go out when the daemon runs'}")
+
+
+def _selection(
+    keys: list[str], sinks: list[str], state: str | None, dead: bool, since: str | None, to: str | None
+) -> dict[str, Any]:
+    """What the daemon understands. Raises Misused where it would mean everything, or nothing clear."""
+    if not (keys or sinks or state or dead or since):
+        raise Misused("say what to replay: events, --sink, --state, --dead or --since")
+    if dead and state:
+        raise Misused("--dead and --state: take one of them")
+    if to and (sinks or state or dead):
+        raise Misused(
+            "--to sends whole events to one sink: name them by key or --since, without --sink, --state, --dead"
+        )
+    if to and not (keys or since):
+        raise Misused("--to needs events: name them by key or --since")
+    states = ["rejected", "gave_up"] if dead else [part.strip() for part in (state or "").split(",") if part.strip()]
+    chosen = {"keys": keys, "sinks": [to] if to else sinks, "states": states, "since": since}
+    return {name: value for name, value in chosen.items() if value} | ({"add_to": [to]} if to else {})
+
+
+def _ask(question: str) -> None:
+    """Go on only if a person agrees. Raises Misused where there is nobody to ask, Abort for a no."""
+    if not sys.stdin.isatty():
+        raise Misused(f"{question} There is nobody to ask here: add --yes")
+    if not typer.confirm(question, err=True):
+        raise Failed("nothing was done")
+
+
+sinks_app = typer.Typer(name="sinks", help="List the sinks; stop one, or let it go on.", invoke_without_command=True)
+
+
+@sinks_app.callback()
+def _list(context: typer.Context, config: Config = None, json: Json = False) -> None:
+    if context.invoked_subcommand is None:
+        _sinks(config, json)
+
+
+def _sinks(config: Path | None, json: bool) -> None:
+    from daemon.cli import session, sinks_view
+    from daemon.cli.text import print_json
+
+    loaded = session.load(config)
+    found = asyncio.run(sinks_view.look(loaded))
+    if json:
+        print_json(found)
+    else:
+        for line in sinks_view.lines(found):
+            print(line)
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The sink's name in the config.")]
+
+
+@sinks_app.command()
+def stop(name: Name, config: Config = None, json: Json = False) -> None:
+    """Send nothing more to a sink; what it should get waits."""
+    _command(
+        "stop_sink", {"name": name}, config, json, f"{name} is stopped; go on with: eventferry sinks resume {name}"
+    )
+
+
+@sinks_app.command(name="resume")
+def resume_sink(name: Name, config: Config = None, json: Json = False) -> None:
+    """Send to a sink again, at once and with all that waits."""
+    _command("resume_sink", {"name": name}, config, json, f"{name} goes on")
+
+
+def pause(config: Config = None, json: Json = False) -> None:
+    """Stop polling, sending and completing until resumed, over restarts too."""
+    _command("pause", {}, config, json, "everything is paused; go on with: eventferry resume")
+
+
+def resume(config: Config = None, json: Json = False) -> None:
+    """Go on after a pause."""
+    _command("resume", {}, config, json, "going on")
+
+
+def _command(name: str, arguments: dict[str, str], config: Path | None, json: bool, done: str) -> None:
+    from daemon.cli import session
+    from daemon.cli.text import line, print_json
+
+    answer = session.command(session.load(config).database, name, arguments)
+    if json:
+        print_json(answer)
+    else:
+        print(line(done))

@@ -1,0 +1,105 @@
+"""All commands together, and the process around them."""
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon import __version__
+from daemon.cli import configuring, operating, reading, running, trying
+from daemon.cli.errors import INTERRUPTED, report
+from daemon.cli.options import CONFIG_HELP
+
+_FIRST, _DAILY, _TRIAL = "First steps", "Day to day", "To try things out"
+_EXAMPLES = """\
+Examples:
+  eventferry demo                       see it work, without an account
+  sudo eventferry init                  write a first config
+  eventferry check --connect            is it right, and is everybody there?
+  eventferry events --dead              what could not be delivered
+  eventferry replay --dead --sink mail  send that again
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=_EXAMPLES,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"eventferry {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _eventferry(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", metavar="PATH", help=CONFIG_HELP)] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Carry BuiltByBit's API events to Discord, webhooks, mail and files, and lose none."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+
+
+app.command(rich_help_panel=_FIRST)(configuring.init)
+app.command(rich_help_panel=_FIRST)(configuring.check)
+app.command(rich_help_panel=_FIRST)(running.run)
+app.command(rich_help_panel=_FIRST)(reading.status)
+app.command(rich_help_panel=_FIRST)(reading.events)
+app.command(rich_help_panel=_FIRST)(reading.show)
+app.command(rich_help_panel=_DAILY, epilog=operating.REPLAY_EXAMPLES)(operating.replay)
+app.add_typer(operating.sinks_app, rich_help_panel=_DAILY)
+app.command(rich_help_panel=_DAILY)(operating.pause)
+app.command(rich_help_panel=_DAILY)(operating.resume)
+app.command(rich_help_panel=_DAILY)(running.once)
+app.add_typer(configuring.config_app, rich_help_panel=_DAILY)
+app.command(rich_help_panel=_TRIAL)(trying.demo)
+app.command(rich_help_panel=_TRIAL)(trying.simulate)
+
+
+def main() -> None:
+    """Run the command that was typed; the process ends with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(carry_out(sys.argv[1:]))
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Do one command, telling of all that goes wrong; the exit code."""
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort, asyncio.CancelledError):
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; at its end Python would flush what is left, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last place where anything becomes a line and an exit code
+        return report(error)
+    return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    """What typer itself does, less its own ways to end and to tell of errors."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("eventferry", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return 0

@@ -1,0 +1,91 @@
+"""`status`, `events` and `show`: they only look, beside a running daemon or without one."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from daemon.cli.errors import Failed, Misused
+from daemon.cli.options import Config, Json
+
+STATES = ("waiting", "delivered", "rejected", "gave_up", "discarded", "skipped", "unrouted", "unacknowledged")
+SINCE_HELP = 'Only what came since: "2h", "3d", or "2026-01-31 18:00".'
+
+
+def status(config: Config = None, json: Json = False) -> None:
+    """Tell how sources and sinks are doing, what waits, and what to do. Exit code 1 if something is wrong."""
+    from daemon.cli import session, status_view
+    from daemon.cli.text import print_json
+
+    loaded = session.load(config)
+    seen = asyncio.run(status_view.look(loaded))
+    if json:
+        print_json(seen)
+    else:
+        for line in status_view.lines(seen, loaded):
+            print(line)
+    raise typer.Exit(1 if seen["troubles"] else 0)
+
+
+def events(
+    config: Config = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help=f"With a delivery in this state, or so: {', '.join(STATES)}.")
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="With a dead letter: rejected or gave_up.")] = False,
+    sink: Annotated[str | None, typer.Option(metavar="NAME", help="That go to this sink.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="WORD", help="Whose trigger contains this word.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE_HELP)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    unidentified: Annotated[
+        bool, typer.Option("--unidentified", help="Instead: what was listed without a usable id.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List events, newest first, with what became of each delivery."""
+    from daemon.cli import events_view, session
+    from daemon.cli.text import Times, print_json, zone_of
+    from daemon.store import EventFilter
+
+    if state is not None and state not in STATES:
+        raise Misused(f"--state {state}: there are {', '.join(STATES)}")
+    if dead and state is not None:
+        raise Misused("--dead and --state: take one of them")
+    loaded = session.load(config)
+    wanted = EventFilter("dead" if dead else state, sink, kind, session.moment(since, loaded), limit)
+    if unidentified:
+        found = asyncio.run(events_view.aside(loaded.database))
+        lines = events_view.aside_lines
+    else:
+        found = asyncio.run(events_view.listed(loaded.database, wanted))
+        lines = events_view.lines
+    if json:
+        print_json(found)
+    else:
+        for line in lines(found, Times(zone_of(loaded))):
+            print(line)
+
+
+def show(
+    event: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT", help="Its key (builtbybit:123), its id, or a delivery's id as receivers got it."
+        ),
+    ],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show all that is known of an event: what came, who got it, each attempt with its proof."""
+    from daemon.cli import events_view, session, show_view
+    from daemon.cli.text import print_json
+
+    loaded = session.load(config)
+    found = asyncio.run(events_view.shown(loaded, event))
+    if not found:
+        raise Failed(f"no event is known as {event}; see: eventferry events")
+    if json:
+        print_json(found)
+    else:
+        for line in show_view.lines(found, loaded):
+            print(line)

@@ -1,0 +1,103 @@
+"""How things are written for people: times in a zone, colours where they show, others' text harmless."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+
+from daemon.clock import wall_now
+from daemon.log import printable, scrub
+from daemon.settings import Loaded
+
+Colour = Literal["green", "yellow", "red", "bright_black"]
+
+_SYMBOLS = {"delivered": "✓", "waiting": "…", "rejected": "✗", "gave_up": "!", "discarded": "⌫", "skipped": "–"}
+_PLAIN = {"delivered": "+", "waiting": ".", "rejected": "x", "gave_up": "!", "discarded": "#", "skipped": "-"}
+STATE_COLOURS: dict[str, Colour] = {
+    "delivered": "green",
+    "waiting": "yellow",
+    "rejected": "red",
+    "gave_up": "red",
+    "discarded": "bright_black",
+    "skipped": "bright_black",
+}
+
+
+def line(value: object) -> str:
+    """Somebody else's text on one line, with nothing that could move a cursor or hide a part."""
+    return printable(scrub(str(value)))
+
+
+def block(text: str, indent: str) -> str:
+    """Somebody else's text on lines of their own."""
+    return "\n".join(indent + line(part) for part in text.splitlines())
+
+
+def painted(text: str, colour: Colour) -> str:
+    """The text in a colour, if stdout is a terminal that wants them (https://no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if plain else typer.style(text, fg=colour)
+
+
+def marked(state: str, sink: str) -> str:
+    """A sink with the sign of what became of a delivery to it."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sign = (_SYMBOLS if unicode else _PLAIN).get(state, "?")
+    return painted(f"{sign} {line(sink)}", STATE_COLOURS.get(state, "red"))
+
+
+def print_json(value: Any) -> None:
+    """For machines: ASCII, so that nothing in it acts on a terminal."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines in which each column but the last is as wide as its widest entry."""
+    rows = list(rows)
+    widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)][:-1]
+    return ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
+
+
+def zone_of(loaded: Loaded) -> ZoneInfo | None:
+    """The zone of the config; None stands for this machine's."""
+    name = loaded.settings.daemon.timezone
+    return ZoneInfo(name) if name else None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Writes moments in one zone."""
+
+    zone: ZoneInfo | None
+
+    def full(self, value: str | None, *, zone: bool = True) -> str:
+        """A stored moment (ISO 8601) to the second, with or without the name of the zone."""
+        if value is None:
+            return "never"
+        return f"{_parsed(value).astimezone(self.zone):{'%Y-%m-%d %H:%M:%S %Z' if zone else '%Y-%m-%d %H:%M:%S'}}"
+
+    def ago(self, value: str | None) -> str:
+        """The same as a distance from now: "12 s ago", "in 3 min"."""
+        if value is None:
+            return "never"
+        distance = wall_now() - _parsed(value)
+        words = _span(abs(distance))
+        return f"{words} ago" if distance >= timedelta() else f"in {words}"
+
+
+def _parsed(value: str) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+def _span(distance: timedelta) -> str:
+    seconds = int(distance.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
