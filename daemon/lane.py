@@ -94,7 +94,8 @@ def _after_try_later(
             (FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE) if lane.health == "stopped" else (FIRST_PROBE, LONGEST_PROBE)
         )
         wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), wished or timedelta())
-        return replace(lane, probes=lane.probes + 1, held_until=now + wait, last_probed=delivery, reason=outcome.reason)
+        held = _later(lane.held_until, now + wait)
+        return replace(lane, probes=lane.probes + 1, held_until=held, last_probed=delivery, reason=outcome.reason)
     if outcome.throttled:
         throttles = lane.throttles + 1
         wait = wished or back_off(throttles, first=FIRST_THROTTLE, longest=LONGEST_THROTTLE, spread=spread)

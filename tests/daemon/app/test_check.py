@@ -1,0 +1,177 @@
+"""What a check finds, and what it leaves alone."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.app.check import SERVICE_FOLDER, check, exit_code
+from daemon.clock import wall_now
+from daemon.simulator import Simulator
+from daemon.store import Store
+from tests.ledger import story
+
+SOURCE = '[sources.shop]\ntype = "builtbybit"\ntoken = "canary-token"\nbase_url = "{url}"\n'
+FILE = '[sinks.archive]\ntype = "file"\npath = "events.jsonl"\n'
+ALL_KINDS = (
+    FILE
+    + """
+[sinks.chat]
+type = "discord"
+url = "https://discord.com/api/webhooks/1/canary-url"
+[sinks.hook]
+type = "webhook"
+url = "https://shop.example/canary-path"
+[sinks.post]
+type = "email"
+host = "smtp.example"
+from = "a@shop.example"
+to = ["b@shop.example"]
+[sinks.screen]
+type = "console"
+"""
+)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a config; by default one that works."""
+
+    def write(sinks: str = FILE, *, url: str = "http://127.0.0.1:1/v2", more: str = "") -> Path:
+        path = tmp_path / "config.toml"
+        path.write_text(SOURCE.format(url=url) + sinks + more)
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def found(findings, phase):
+    """Verdict and text of what was found in one phase."""
+    return [(finding.verdict, finding.text) for finding in findings if finding.phase == phase]
+
+
+@story
+async def test_every_kind_of_sink_renders_what_nobody_wishes_for(config):
+    findings = await check(config(ALL_KINDS), {}, connect=False)
+    samples = "a purchase, a review, missing fields, hostile text, very long text"
+    assert found(findings, "templates") == [
+        ("ok", f"{name}: renders {samples}") for name in ("archive", "chat", "hook", "post", "screen")
+    ]
+    assert exit_code(findings) == 0
+    assert "canary" not in str(findings)
+
+
+@story
+async def test_a_template_that_does_not_fit_is_a_warning_since_the_built_in_text_stands_in(config):
+    sinks = '[sinks.chat]\ntype = "discord"\nurl = "https://discord.com/api/webhooks/1/abc"\ntitle = {title}\n'
+    odd = await check(config(sinks.format(title="'{{ resource_title + 1 }}'")), {}, connect=False)
+    assert ("warning", "sinks.chat.title: does not fit a purchase") in [
+        (verdict, text.partition(" (")[0]) for verdict, text in found(odd, "templates")
+    ]
+    empty = await check(config(sinks.format(title="'{{ resorce_title }}'")), {}, connect=False)
+    words = "sinks.chat.title: is empty for every sample; the built-in text is used then"
+    assert ("warning", words) in found(empty, "templates")
+    good = await check(config(sinks.format(title="'{{ resource_title }}'")), {}, connect=False)
+    assert [verdict for verdict, _ in found(good, "templates")] == ["ok"]
+    assert [exit_code(findings) for findings in (odd, empty, good)] == [0, 0, 0]
+
+
+@story
+async def test_a_database_that_is_not_there_yet_is_not_made(config, tmp_path):
+    findings = await check(config(), {}, connect=False)
+    assert found(findings, "database") == [("ok", f"{tmp_path}/eventferry.db: made when the daemon first runs")]
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+@story
+async def test_a_database_of_a_running_daemon_is_looked_at_beside_it(config, tmp_path):
+    store = Store(tmp_path / "eventferry.db", wall_now)
+    await store.database.open()
+    beside = await check(config(), {}, connect=False)
+    await store.database.close()
+    alone = await check(config(), {}, connect=False)
+    where = f"{tmp_path}/eventferry.db"
+    assert found(beside, "database") == [("ok", f"{where}: in use by a running process; looked at beside it")]
+    assert found(alone, "database") == [("ok", f"{where}: intact")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("eventferry.db", b"no database " * 1000, 74, "eventferry.db: "),
+        ("eventferry.db.key", b"0" * 64, 74, "the database has vanished"),
+    ],
+)
+def test_a_database_that_run_would_refuse_is_refused(config, tmp_path, name, content, code, words):
+    @story
+    async def refused():
+        (tmp_path / name).write_bytes(content)
+        findings = await check(config(), {}, connect=False)
+        ((verdict, text),) = found(findings, "database")
+        assert verdict == "error"
+        assert words in text
+        assert exit_code(findings) == code
+
+    refused()
+
+
+@story
+async def test_a_folder_that_is_missing_is_an_error_unless_the_service_makes_it(config):
+    findings = await check(config(), {"STATE_DIRECTORY": "/nowhere"}, connect=False)
+    assert found(findings, "database")[0][0] == "error"
+    assert exit_code(findings) == 78
+    if not SERVICE_FOLDER.exists():
+        findings = await check(config(), {"STATE_DIRECTORY": str(SERVICE_FOLDER)}, connect=False)
+        assert found(findings, "database") == [("warning", "/var/lib/eventferry: made when the service first starts")]
+
+
+@story
+async def test_connecting_reaches_all_ends_and_changes_nothing(config, tmp_path):
+    async with Simulator.start(token="canary-token") as sim:
+        for _ in range(2):
+            sim.upstream.add_sample("purchase")
+        sinks = FILE + f'[sinks.hook]\ntype = "webhook"\nurl = "{sim.webhook_url("hook")}"\n'
+        path = config(sinks, url=sim.api_url)
+        assert found(await check(path, {}, connect=False), "connect") == []
+        assert sim.upstream.calls == []
+        findings = await check(path, {}, connect=True)
+        assert found(findings, "connect") == [
+            ("ok", "shop: token accepted, 2 events wait"),
+            ("ok", f"archive: {tmp_path}/events.jsonl can be written"),
+            ("ok", "hook: the receiver takes connections"),
+        ]
+        assert {call.method for call in sim.upstream.calls} == {"GET"}
+        assert sim.inbox.calls == []
+        assert not (tmp_path / "events.jsonl").exists()
+
+
+@story
+async def test_all_ends_that_cannot_be_reached_are_named_and_the_code_is_1(config):
+    async with Simulator.start(token="another") as sim:
+        sinks = FILE + '[sinks.hook]\ntype = "webhook"\nurl = "http://127.0.0.1:1/x"\n'
+        findings = await check(config(sinks, url=sim.api_url), {}, connect=True)
+    connect = {text.partition(":")[0]: (verdict, text) for verdict, text in found(findings, "connect")}
+    assert [verdict for verdict, _ in connect.values()] == ["error", "ok", "error"]
+    assert "BuiltByBit refuses the token (40" in connect["shop"][1]
+    assert "connection refused" in connect["hook"][1]
+    assert exit_code(findings) == 1
+    assert "canary" not in str(findings)
+
+
+@story
+async def test_a_shut_gate_is_obeyed_and_a_new_one_is_not_stored(config, tmp_path):
+    async with Simulator.start(token="canary-token") as sim:
+        path = config(url=sim.api_url)
+        sim.upstream.faults = type(sim.upstream.faults)(error_status=429, limit_window=60)
+        store = Store(tmp_path / "eventferry.db", wall_now)
+        await store.database.open()
+        throttled = await check(path, {}, connect=True)
+        assert ("error", "shop: the server wants no reads for 60 s; try again later") in found(throttled, "connect")
+        assert (await store.browse.status())["gates"] == []
+        await store.gates.shut(sim.api_url.split("/")[2], "read", timedelta(minutes=5))
+        await store.database.close()
+        calls = len(sim.upstream.calls)
+        shut = await check(path, {}, connect=True)
+        assert any(text.startswith("shop: rate limit for reads until ") for _, text in found(shut, "connect"))
+        assert len(sim.upstream.calls) == calls

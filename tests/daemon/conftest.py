@@ -1,0 +1,26 @@
+"""What tests of the daemon's parts share: a clock moved by hand, and stores on real files."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from daemon.store import Store
+from tests.ledger import ManualClock, opened
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "eventferry.db"
+
+
+@pytest.fixture
+def make_store(database: Path, clock: ManualClock) -> Callable[[], AbstractAsyncContextManager[Store]]:
+    """Opens the same file each time, as a process does that is started again."""
+    return lambda: opened(database, clock)

@@ -1,0 +1,131 @@
+"""Sinks that do as a test says, and the lanes that lead to them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from daemon.clock import Clock
+from daemon.contract import Delivered, Delivery, Report, Sink
+from daemon.retry import DEFAULT_WAITS
+from daemon.rounds.alerts import Alerts
+from daemon.rounds.deliver import Deliver, LanePolicy
+from daemon.rounds.suspects import Suspects
+from daemon.store import Enrolled, Store
+from tests.daemon.rounds.world import arrive, opened
+
+STATES = "SELECT state, count(*) FROM deliveries GROUP BY 1 ORDER BY 1"
+Answer = Callable[[Delivery], Awaitable[Any]]
+
+
+async def accept(delivery: Delivery) -> Report:
+    return Report(Delivered("HTTP 200"), body=f"body {delivery.event.external_id}".encode(), answer="thanks")
+
+
+async def hang(delivery: Delivery) -> Report:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def always(outcome: Any) -> Answer:
+    async def answer(delivery: Delivery) -> Report:
+        return Report(outcome)
+
+    return answer
+
+
+class Scripted(Sink):
+    """Answers as it is told at the moment, and remembers everything."""
+
+    Settings = BaseModel
+
+    def __init__(
+        self, answer: Answer = accept, *, concurrency: int = 4, batch_limit: int = 1, seconds: float = 30
+    ) -> None:
+        self.answer = answer
+        self.policy = LanePolicy(DEFAULT_WAITS, concurrency, batch_limit, timedelta(seconds=seconds))
+        self.got: list[Delivery] = []
+        self.batches: list[list[str]] = []
+        self.under_way = self.most_under_way = 0
+
+    async def deliver(self, delivery: Delivery) -> Report:
+        self.got.append(delivery)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self.answer(delivery)
+        finally:
+            self.under_way -= 1
+
+    async def deliver_batch(self, deliveries: Sequence[Delivery]) -> Sequence[Report]:
+        self.batches.append([delivery.event.external_id for delivery in deliveries])
+        return await super().deliver_batch(deliveries)
+
+    def ids(self) -> list[str]:
+        """What it was given, in order, repeats included."""
+        return [delivery.event.external_id for delivery in self.got]
+
+
+@dataclass
+class Lanes:
+    """The lanes of a daemon that has no source."""
+
+    store: Store
+    of: dict[str, Deliver] = field(default_factory=dict)
+    settled: int = 0
+    suspects: Suspects | None = None
+
+    async def arrive(self, number: int, *sinks: str, first: int = 1) -> None:
+        """Store so many events for these sinks, and wake them as a sweep does."""
+        await arrive(self.store, number, *sinks, first=first)
+        self.wake(sinks)
+
+    def wake(self, names: Collection[str] = ()) -> None:
+        for name in names or self.of:
+            if name in self.of:
+                self.of[name].wake()
+
+    async def pass_time(self, clock: Any, **by: float) -> None:
+        """Let time pass, and the lanes notice and come to rest."""
+        clock.advance(**by)
+        self.wake()
+        async with asyncio.timeout(10):
+            for lane in self.of.values():
+                await lane.drained()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, clock: Clock, *, alert_sinks: Sequence[str] = (), stop_within: float = 0.0, **sinks: Scripted
+) -> AsyncIterator[Lanes]:
+    """Lanes from start to stop; one after the other on the same folder is a restart."""
+    async with opened(folder, clock, list(sinks)) as store:
+        rig = Lanes(store)
+        alerts = Alerts(store, alert_sinks, rig.wake)
+        suspects = rig.suspects = Suspects(await store.deliveries.void_claims(), rig.wake)
+
+        def on_settled() -> None:
+            rig.settled += 1
+
+        known = await store.sinks.enroll({name: Enrolled(name, "webhook", "settings") for name in sinks})
+        for name, sink in sinks.items():
+            rig.of[name] = Deliver(name, sink, known[name], sink.policy, store, alerts, suspects, on_settled)
+        tasks = [asyncio.create_task(lane.run()) for lane in rig.of.values()]
+        try:
+            yield rig
+        finally:
+            await asyncio.gather(*(lane.stop(timedelta(seconds=stop_within)) for lane in rig.of.values()))
+            for task in tasks:
+                await asyncio.wait_for(task, 5)
+
+
+async def until(what: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait for something that other tasks bring about."""
+    async with asyncio.timeout(seconds):
+        while not what():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.002)

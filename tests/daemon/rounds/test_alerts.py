@@ -1,0 +1,133 @@
+"""What the daemon has to say is said once, by the sinks named for it, and never by the one it is about."""
+
+import asyncio
+import json
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.rounds.alerts import Alerts
+from tests.daemon.rounds.world import LEASE, Hand, look, opened
+
+
+class Ticking(Hand):
+    """Two matters are never told at the very same time."""
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(microseconds=1)
+        return self.now
+
+
+class Told:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.woken: list[str] = []
+
+    def wake(self, names: Collection[str]) -> None:
+        self.woken += names
+
+    def texts(self) -> list[str]:
+        rows = look(self.folder, "SELECT data FROM events WHERE source = 'eventferry' ORDER BY id")
+        return [json.loads(data)["text"] for (data,) in rows]
+
+    def carried_by(self) -> list[str]:
+        return [row[0] for row in look(self.folder, "SELECT sink FROM deliveries ORDER BY id")]
+
+
+def test_a_matter_is_told_once_a_day_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        for _ in range(3):  # restarts
+            async with opened(tmp_path, clock) as store:
+                alerts = Alerts(store, ["mail", "chat"], told.wake)
+                for _ in range(5):
+                    await alerts.tell("alert.source", "shop", "refused")
+                    clock.advance(hours=1)
+        assert told.texts() == ["refused"]
+        assert told.carried_by() == ["mail", "chat"]
+        assert sorted(told.woken) == ["chat", "mail"]
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail"], told.wake)
+            clock.advance(hours=10)
+            await alerts.tell("alert.source", "shop", "still refused")
+            await alerts.tell("alert.source", "other", "refused")
+            await alerts.tell("alert.completion", "shop", "refused")
+        assert told.texts()[1:] == ["still refused", "refused", "refused"]
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_a_matter_is_told_if_its_beginning_was(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail"], told.wake)
+            await alerts.over("alert.source", "shop", "answers again")
+            assert told.texts() == []
+            await alerts.tell("alert.source", "shop", "refused")
+            for _ in range(3):
+                await alerts.over("alert.source", "shop", "answers again")
+            assert told.texts() == ["refused", "answers again"]
+            await alerts.tell("alert.source", "shop", "refused")
+            assert told.texts()[2:] == ["refused"]
+
+    asyncio.run(scenario())
+
+
+def test_what_has_no_end_is_told_once_for_good(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail"], told.wake)
+            for _ in range(3):
+                await alerts.tell("alert.unrouted", "tip", "no sink wants it", again_after=None)
+                clock.advance(days=100)
+        assert told.texts() == ["no sink wants it"]
+
+    asyncio.run(scenario())
+
+
+def test_the_sink_it_is_about_does_not_carry_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail", "chat"], told.wake)
+            await alerts.tell("alert.sink", "mail", "mail stopped", about_sink="mail")
+            await alerts.over("alert.sink", "mail", "mail works again", about_sink="mail")
+            assert told.carried_by() == ["chat", "chat"]
+            lonely = Alerts(store, ["mail"], told.wake)
+            await lonely.tell("alert.sink", "mail", "mail stopped again", about_sink="mail")
+            assert told.texts()[2:] == ["mail stopped again"]
+            assert len(told.carried_by()) == 2
+
+    asyncio.run(scenario())
+
+
+def test_without_sinks_for_it_what_was_said_is_still_on_record(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        told = Told(tmp_path)
+        async with opened(tmp_path, Hand()) as store:
+            await Alerts(store, [], told.wake).tell("alert.source", "shop", "refused")
+        assert told.texts() == ["refused"]
+        assert told.woken == []
+        assert look(tmp_path, "SELECT acknowledged_by FROM events") == [("nobody",)]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("key", ["\ud800", "a\0b\n", "k" * 5000, "", "日本", "alert-x:y"])
+def test_a_matter_may_be_called_anything(tmp_path: Path, key: str) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail"], told.wake)
+            for _ in range(2):
+                await alerts.tell("alert.unrouted", key, f"about {key}")
+            await alerts.over("alert.unrouted", key, "over")
+            assert len(told.texts()) == 2
+            claims = (await store.deliveries.claim("mail", limit=9, lease=LEASE)).claims
+            assert [claim.delivery.event.source for claim in claims] == ["eventferry"] * 2
+
+    asyncio.run(scenario())
