@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import daemon
@@ -33,6 +34,9 @@ _LOOK_SECONDS = 0.05
 _STOP_SECONDS = 35.0
 _OURS = ("EVENTFERRY_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
 
+_say = partial(print, flush=True)
+"""At once, even into a pipe."""
+
 
 async def play(*, keep: bool) -> int:
     """Show it all; 0 if every event arrived and was completed exactly once and the daemon stopped well, else 1."""
@@ -48,7 +52,7 @@ async def play(*, keep: bool) -> int:
         return 0 if well else 1
     finally:
         if leave_files:
-            print(f"What it made is in {folder} (daemon.log is the daemon's log).")
+            _say(f"What it made is in {folder} (daemon.log is the daemon's log).")
         else:
             shutil.rmtree(folder)
 
@@ -60,11 +64,11 @@ async def _play(sim: Simulator, ledger: Ledger, folder: Path, *, keep: bool) -> 
         _introduce(sim, config, process.pid)
         for burst in _BURSTS:
             ledger.ids += [sim.upstream.add_sample(kind) for kind in burst]
-            print(f"{len(burst)} events happen at BuiltByBit:")
+            _say(f"{len(burst)} events happen at BuiltByBit:")
             if not await _watch(ledger, lambda: ledger.everywhere, process):
                 break
         await _watch(ledger, lambda: not sim.upstream.pending, process)
-        print(f"\n{ledger.sums(await _stored(folder / 'eventferry.db'))}")
+        _say(f"\n{ledger.sums(await _stored(folder / 'eventferry.db'))}")
         doubts = [*ledger.doubts()]
         if keep and not doubts:
             await _keep_running(sim, config)
@@ -75,9 +79,9 @@ async def _play(sim: Simulator, ledger: Ledger, folder: Path, *, keep: bool) -> 
     if code:
         doubts.append(f"the daemon ended with exit code {code} instead of 0")
     if doubts:
-        print("That is not right:", *doubts, sep="\n  ")
+        _say("That is not right:", *doubts, sep="\n  ")
         return False
-    print(
+    _say(
         f"Proved: each of the {len(ledger.ids)} events reached each receiver exactly once and was completed exactly "
         f"once;\nthe daemon stopped when told to, with exit code 0. {time.monotonic() - began:.1f} s."
     )
@@ -103,7 +107,7 @@ def _write_config(sim: Simulator, folder: Path) -> Path:
 
 
 def _introduce(sim: Simulator, config: Path, pid: int) -> None:
-    print(f"""\
+    _say(f"""\
 A shop's busy minute. Nothing leaves this machine; all is made up but the daemon.
 
   BuiltByBit     {sim.api_url} (simulated)
@@ -149,7 +153,7 @@ async def _watch(ledger: Ledger, reached: Callable[[], bool], process: asyncio.s
     deadline = time.monotonic() + _PATIENCE
     while True:
         for line in ledger.look():
-            print(line, flush=True)
+            _say(line)
         if reached():
             return True
         if time.monotonic() > deadline or process.returncode is not None:
@@ -158,15 +162,14 @@ async def _watch(ledger: Ledger, reached: Callable[[], bool], process: asyncio.s
 
 
 async def _keep_running(sim: Simulator, config: Path) -> None:
-    print(
+    _say(
         f"""
 It goes on running, until ctrl-C. Look around:
   eventferry status --config {config}
   eventferry events --config {config}
 Let more happen:
   curl -d '{{"samples": 3}}' {sim.inbox_url}/_sim/events
-""",
-        flush=True,
+"""
     )
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

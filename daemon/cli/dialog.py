@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from getpass import getpass
 from pathlib import Path
 
 import typer
@@ -99,7 +100,7 @@ def _secret(what: str, file: str | None, usable: Callable[[str], str]) -> str:
             raise Failed(f"{what}: {error}") from None
     while True:
         try:
-            return usable(typer.prompt(f"{what} (hidden)", hide_input=True))
+            return usable(getpass(f"{what} (hidden): "))
         except ValueError as error:
             print(error)
 

@@ -58,17 +58,15 @@ def _selection(
     keys: list[str], sinks: list[str], state: str | None, dead: bool, since: str | None, to: str | None
 ) -> dict[str, Any]:
     """What the daemon understands. Raises Misused where it would mean everything, or nothing clear."""
-    if not (keys or sinks or state or dead or since):
+    states = ["rejected", "gave_up"] if dead else [part.strip() for part in (state or "").split(",") if part.strip()]
+    if not (keys or sinks or states or since):
         raise Misused("say what to replay: events, --sink, --state, --dead or --since")
     if dead and state:
         raise Misused("--dead and --state: take one of them")
-    if to and (sinks or state or dead):
+    if to and (sinks or states):
         raise Misused(
             "--to sends whole events to one sink: name them by key or --since, without --sink, --state, --dead"
         )
-    if to and not (keys or since):
-        raise Misused("--to needs events: name them by key or --since")
-    states = ["rejected", "gave_up"] if dead else [part.strip() for part in (state or "").split(",") if part.strip()]
     chosen = {"keys": keys, "sinks": [to] if to else sinks, "states": states, "since": since}
     return {name: value for name, value in chosen.items() if value} | ({"add_to": [to]} if to else {})
 

@@ -81,7 +81,7 @@ def carry_out(arguments: Sequence[str]) -> int:
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort, asyncio.CancelledError):
+    except (KeyboardInterrupt, EOFError, typer.Abort, asyncio.CancelledError):
         if sys.stderr.isatty():
             print(file=sys.stderr)
         return INTERRUPTED

@@ -93,7 +93,7 @@ def _source(name: str, source: Row | None, times: Times) -> Iterator[str]:
         yield _state(name, "not yet asked", "")
         return
     read, write = source["health"].get("read"), source["health"].get("write")
-    asked = f"last asked in full {times.ago(source['last_sweep_at'])}"
+    asked = f"last full sweep: {times.ago(source['last_sweep_at'])}"
     if read is not None and read["health"] == "ok":
         yield _state(name, "ok", asked)
     elif read is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.secrets import Secret
 from daemon.simulator import Faults, Simulator
 from tests.daemon.rounds.world import Hand, look, running
 
@@ -174,5 +175,28 @@ def test_a_rate_limit_on_writes_holds_no_reads(tmp_path: Path) -> None:
             clock.advance(seconds=30)
             await shop.acknowledge()
             assert shop.completed() == set(ids)
+
+    asyncio.run(scenario())
+
+
+def test_a_changed_token_ends_the_wait_of_both_rounds(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Hand()
+        file = tmp_path / "token"
+        async with Simulator.start() as sim:
+            file.write_text(sim.token)
+            async with running(sim, tmp_path, clock, token=Secret(f"file:{file}")) as shop:
+                ids = await shop.brought(2)
+                sim.upstream.faults = Faults(error_status=401)
+                await shop.collect()
+                await shop.acknowledge()
+                sim.upstream.faults = Faults()
+                clock.advance(seconds=30)
+                await shop.acknowledge()
+                assert shop.completed() == set()
+                file.write_text(f"Token {sim.token}")
+                await shop.collect()
+                await shop.acknowledge()
+                assert shop.completed() == set(ids)
 
     asyncio.run(scenario())
