@@ -186,7 +186,8 @@ class Deliver:
         except TimeoutError:
             outcome = TryLater(f"no answer within {seconds:g} s; the receiver may have it")
         except asyncio.CancelledError:
-            outcome = STOPPED
+            # Without a stop it is the sink's own doing, and must not be tried again without end.
+            outcome = STOPPED if self._stopping else TryLater("the sink itself failed (CancelledError)")
         except Exception as error:  # noqa: BLE001 - a sink that breaks its promise must not take the lane with it
             _log.error("sink.raised", sink=self.name, exc_info=error)
             outcome = TryLater(f"the sink itself failed ({type(error).__name__})")

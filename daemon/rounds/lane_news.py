@@ -37,18 +37,23 @@ class LaneNews:
     async def dead_letters(self, attempted: Sequence[Attempted]) -> None:
         """Deliveries that will not be tried again by themselves."""
         if dead := [item.verdict for item in attempted if item.verdict.state in ("rejected", "gave_up")]:
-            await self._tell_dead(len(dead), f"were {dead[0].state}: {dead[0].reason}")
+            fate = "given up" if dead[0].state == "gave_up" else "rejected"
+            await self._tell_dead(f"{_number(len(dead))} {fate}: {dead[0].reason}")
 
     async def quarantined(self, number: int) -> None:
         """Deliveries that were given up without being sent."""
         if number:
-            await self._tell_dead(number, "were not sent: their content is damaged, or sending them killed us")
+            await self._tell_dead(f"{_number(number)} not sent: the content is damaged, or sending it killed us")
 
-    async def _tell_dead(self, number: int, what: str) -> None:
+    async def _tell_dead(self, what: str) -> None:
         await self._alerts.tell(
             "alert.dead_letter",
             self._sink,
-            f"{number} deliveries of {self._sink} {what}. They are kept: eventferry events --dead",
+            f"{self._sink}: {what}. Such deliveries are kept: eventferry events --dead",
             about_sink=self._sink,
             again_after=DEAD_LETTERS_AGAIN,
         )
+
+
+def _number(deliveries: int) -> str:
+    return "a delivery was" if deliveries == 1 else f"{deliveries} deliveries were"

@@ -196,7 +196,7 @@ class BuiltByBitSource(Source):
         total, _ = trusted_stats(stats, seen=len(entries), rows=len(entries))
         number = len(entries) if total is None else total
         hint = "; if you expect some, is a listener enabled?" if number == 0 else ""
-        return f"token accepted, {number} event{'' if number == 1 else 's'} wait{hint}"
+        return f"token accepted, {number} event{' waits' if number == 1 else 's wait'}{hint}"
 
     async def close(self) -> None:
         """Close the connections."""

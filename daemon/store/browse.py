@@ -110,7 +110,7 @@ def _status(connection: Connection) -> dict[str, Any]:
             {
                 "name": name,
                 "kind": known[name].kind if name in known else None,
-                **({"lane": known[name].lane} if name in known else {"lane": None}),
+                "lane": known[name].lane if name in known else None,
                 "waiting": waiting.get(name, 0),
                 "delivered": delivered.get((name, "delivered"), 0),
                 "rejected": delivered.get((name, "rejected"), 0),

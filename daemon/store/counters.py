@@ -68,7 +68,7 @@ def _micros(value: Any) -> int:
         price = Decimal(text) if len(text) <= 32 else Decimal(0)
     except InvalidOperation:
         return 0
-    return int(price * 1_000_000) if price.is_finite() and abs(price) <= _LARGEST_PRICE else 0
+    return round(price * 1_000_000) if price.is_finite() and abs(price) <= _LARGEST_PRICE else 0
 
 
 def count_up(connection: Connection, counts: Mapping[Count, int]) -> None:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -95,6 +96,10 @@ class Database:
         return read_or_make_key(key_file)
 
     def _is_blank(self) -> bool:
+        if self.path.exists() and self.path.with_name(self.path.name + "-journal").exists():
+            # The very first start was cut short while it wrote: who may only look cannot roll that back.
+            with closing(sqlite3.connect(self.path)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not self.path.exists() or self.path.stat().st_size == 0:
             return True
         engine = looking_engine(self.path)

@@ -129,7 +129,8 @@ class Deliveries:
             connection.execute(void.values(due_at=now, claimed_at=None, failures=deliveries.c.failures + 1))
             restore_waits(connection, now)
             suspects = select(deliveries.c.id, deliveries.c.sink, deliveries.c.deaths).where(WAITING, ~_INNOCENT)
-            return [Suspect(*row) for row in connection.execute(suspects.order_by(deliveries.c.id)).tuples()]
+            as_indexed = deliveries.c.sink, deliveries.c.due_at, deliveries.c.id
+            return [Suspect(*row) for row in connection.execute(suspects.order_by(*as_indexed))]
 
         return await self._database.write(operation)
 

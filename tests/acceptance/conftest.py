@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,12 @@ class World:
             + '[sinks.lines]\ntype = "file"\npath = "sales.jsonl"\n'
         )
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start `eventferry run` (or another command) as its user would."""
-        command = arguments or ("run",)
+    async def start(self, *arguments: str, under: Sequence[str] = ()) -> asyncio.subprocess.Process:
+        """Start `eventferry run` (or another command) as its user would; `under`: by way of another program."""
+        command = (sys.executable, "-m", "daemon.cli", *(arguments or ("run",)))
         with (self.folder / "log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "daemon.cli", *command, "--config", str(self.folder / "config.toml")),
+                *(*under, *command, "--config", str(self.folder / "config.toml")),
                 cwd=self.folder,
                 env={key: value for key, value in os.environ.items() if not key.startswith("EVENTFERRY_")},
                 stdout=output,
@@ -68,7 +68,7 @@ class World:
         """Wait until something is the case; say what was logged if it never is."""
         try:
             async with asyncio.timeout(patience):
-                while not what():  # noqa: ASYNC110 - other processes bring it about
+                while not what():
                     assert self.process is None or self.process.returncode is None, f"it ended:\n{self.log()[-8000:]}"
                     await asyncio.sleep(0.01)
         except TimeoutError:

@@ -27,7 +27,7 @@ def test_a_database_of_this_release_is_gone_on_with(world, release):
             connection.close()
             assert len(before) > 10
             w.configure(sinks=w.webhook("good") + w.webhook("down"))
-            event_id = w.sim.upstream.add_sample()
+            event_id = w.sim.upstream.add("purchase", {"resource_title": "New"}, event_id=2_000_001)
             await w.start()
             await w.until(lambda: f"builtbybit-{event_id}-good" in w.accepted("good"))
             assert await w.stop() == 0
