@@ -100,7 +100,7 @@ def test_retries_follow_their_waits_until_the_delivery_is_given_up(tmp_path: Pat
             assert look(tmp_path, "SELECT state FROM deliveries WHERE sink = 'hook'") == [("gave_up",)]
             assert len(failing.got) == 12
             ((told,),) = look(tmp_path, telling)
-            assert "1 deliveries of hook were gave_up: HTTP 500 (attempt 12 was the last)" in told
+            assert "hook: a delivery was given up: HTTP 500 (attempt 12 was the last)" in told
 
     asyncio.run(scenario())
 

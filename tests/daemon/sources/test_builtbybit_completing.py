@@ -70,7 +70,7 @@ def test_the_simulator_agrees_with_what_is_completed() -> None:
 
 CHECKS: dict[str, tuple[Faults, int, str]] = {
     "none": (Faults(), 0, "token accepted, 0 events wait; if you expect some, is a listener enabled?"),
-    "one": (Faults(), 1, "token accepted, 1 event wait"),
+    "one": (Faults(), 1, "token accepted, 1 event waits"),
     "many": (Faults(), 230, "token accepted, 230 events wait"),
     "no stats": (Faults(stats="missing"), 30, "token accepted, 30 events wait"),
 }
