@@ -94,8 +94,13 @@ def _after_try_later(
             (FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE) if lane.health == "stopped" else (FIRST_PROBE, LONGEST_PROBE)
         )
         wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), wished or timedelta())
-        held = _later(lane.held_until, now + wait)
-        return replace(lane, probes=lane.probes + 1, held_until=held, last_probed=delivery, reason=outcome.reason)
+        return replace(
+            lane,
+            probes=lane.probes + 1,
+            held_until=_later(lane.held_until, now + wait),
+            last_probed=delivery,
+            reason=outcome.reason,
+        )
     if outcome.throttled:
         throttles = lane.throttles + 1
         wait = wished or back_off(throttles, first=FIRST_THROTTLE, longest=LONGEST_THROTTLE, spread=spread)

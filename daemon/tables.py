@@ -3,29 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-    literal,
-    text,
-)
+import sqlalchemy as sa
 
-metadata = MetaData(
+metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -35,17 +15,17 @@ metadata = MetaData(
 )
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC datetime; SQLite would hand it back naive, and compares it as text."""
 
-    impl = DateTime
+    impl = sa.DateTime
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
         """PostgreSQL keeps the zone; SQLite stores naive UTC."""
-        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Refuse naive times: nobody could tell what they mean."""
         if value is None:
             return None
@@ -54,219 +34,216 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Make what SQLite returns aware again."""
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
 
 
-_Id = BigInteger().with_variant(Integer, "sqlite")
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-DELIVERY_STATES = ("waiting", "delivered", "rejected", "gave_up", "discarded", "skipped")
-"""What can become of a delivery. Dead letters are `rejected` and `gave_up`."""
-
-events = Table(
+events = sa.Table(
     "events",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("source", String(32), nullable=False),
-    Column("external_id", String(200), nullable=False),
-    Column("channel", String(200)),
-    Column("kind", Text, nullable=False),
-    Column("occurred_at", UtcDateTime, nullable=False),
-    Column("stored_at", UtcDateTime, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("raw", Text),
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("routed", Integer, nullable=False),
-    Column("acknowledged_at", UtcDateTime),
-    Column("acknowledged_by", String(16)),
-    Column("ack_tries", Integer, nullable=False, server_default="0"),
-    Column("ack_due_at", UtcDateTime),
-    Column("ack_reason", Text),
-    Column("relisted", Integer, nullable=False, server_default="0"),
-    UniqueConstraint("source", "external_id"),
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("source", sa.String(32), nullable=False),
+    sa.Column("external_id", sa.String(200), nullable=False),
+    sa.Column("channel", sa.String(200)),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("occurred_at", UtcDateTime, nullable=False),
+    sa.Column("stored_at", UtcDateTime, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("routed", sa.Integer, nullable=False),
+    sa.Column("acknowledged_at", UtcDateTime),
+    sa.Column("acknowledged_by", sa.String(16)),
+    sa.Column("ack_tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("ack_due_at", UtcDateTime),
+    sa.Column("ack_reason", sa.Text),
+    sa.Column("relisted", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("source", "external_id"),
 )
 """`acknowledged_by`: "us", "elsewhere" (gone upstream without us) or "nobody" (our own events).
 `ack_due_at`: not before this time; `digest`: SHA-256 over what is stored, checked when read."""
 
-Index(
+sa.Index(
     "ix_events_unacknowledged",
     events.c.source,
     events.c.id,
-    sqlite_where=text("acknowledged_at IS NULL"),
-    postgresql_where=text("acknowledged_at IS NULL"),
+    sqlite_where=sa.text("acknowledged_at IS NULL"),
+    postgresql_where=sa.text("acknowledged_at IS NULL"),
 )
 
-variants = Table(
+variants = sa.Table(
     "variants",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("event_id", _Id, ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("raw", Text),
-    Column("seen_at", UtcDateTime, nullable=False),
-    UniqueConstraint("event_id", "digest"),
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("event_id", _Id, sa.ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("event_id", "digest"),
 )
 """The same event id listed with other content: kept beside the first, which is what is delivered."""
 
-unidentified = Table(
+unidentified = sa.Table(
     "unidentified",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("source", String(32), nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("raw", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("seen_at", UtcDateTime, nullable=False),
-    UniqueConstraint("source", "digest"),
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("source", sa.String(32), nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("source", "digest"),
 )
 
-tombstones = Table(
+tombstones = sa.Table(
     "tombstones",
     metadata,
-    Column("source", String(32), primary_key=True),
-    Column("external_id", String(200), primary_key=True),
-    Column("pruned_at", UtcDateTime, nullable=False),
-    Column("relisted", Integer, nullable=False, server_default="0"),
-    Column("ack_due_at", UtcDateTime),
-    Index("ix_tombstones_pruned_at", "pruned_at"),
+    sa.Column("source", sa.String(32), primary_key=True),
+    sa.Column("external_id", sa.String(200), primary_key=True),
+    sa.Column("pruned_at", UtcDateTime, nullable=False),
+    sa.Column("relisted", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("ack_due_at", UtcDateTime),
+    sa.Index("ix_tombstones_pruned_at", "pruned_at"),
     sqlite_with_rowid=False,
 )
 """Keys of pruned events. `ack_due_at` is set while one is listed upstream again."""
 
-Index(
+sa.Index(
     "ix_tombstones_relisted",
     tombstones.c.source,
     tombstones.c.ack_due_at,
-    sqlite_where=text("ack_due_at IS NOT NULL"),
-    postgresql_where=text("ack_due_at IS NOT NULL"),
+    sqlite_where=sa.text("ack_due_at IS NOT NULL"),
+    postgresql_where=sa.text("ack_due_at IS NOT NULL"),
 )
 
-deliveries = Table(
+deliveries = sa.Table(
     "deliveries",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("event_id", _Id, ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
-    Column("sink", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("due_at", UtcDateTime),
-    Column("reason", Text),
-    Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("failures", Integer, nullable=False, server_default="0"),
-    Column("deaths", Integer, nullable=False, server_default="0"),
-    Column("replays", Integer, nullable=False, server_default="0"),
-    Column("claimed_at", UtcDateTime),
-    Column("tried_at", UtcDateTime),
-    Column("settled_at", UtcDateTime),
-    Column("body", LargeBinary),
-    Column("progress", JSON),
-    UniqueConstraint("event_id", "sink"),
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("event_id", _Id, sa.ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("sink", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("due_at", UtcDateTime),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("replays", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("claimed_at", UtcDateTime),
+    sa.Column("tried_at", UtcDateTime),
+    sa.Column("settled_at", UtcDateTime),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("progress", sa.JSON),
+    sa.UniqueConstraint("event_id", "sink"),
 )
-"""`attempt` only grows: it fences off late verdicts. `claimed_at` is set while an attempt has no verdict.
+"""`state`: waiting, delivered, rejected or gave_up (dead letters), discarded, skipped.
+`attempt` only grows: it fences off late verdicts. `claimed_at` is set while an attempt has no verdict.
 `failures` is what the retry policy counts; `deaths` counts attempts that the process did not survive."""
 
-WAITING: ColumnElement[bool] = deliveries.c.state == literal("waiting", literal_execute=True)
-DEAD: ColumnElement[bool] = deliveries.c.state.in_(
-    [literal("rejected", literal_execute=True), literal("gave_up", literal_execute=True)]
+WAITING: sa.ColumnElement[bool] = deliveries.c.state == sa.literal("waiting", literal_execute=True)
+DEAD: sa.ColumnElement[bool] = deliveries.c.state.in_(
+    [sa.literal("rejected", literal_execute=True), sa.literal("gave_up", literal_execute=True)]
 )
 """Spelled out in the statement, so that the planner sees that the partial index below serves it."""
-
-Index(
+sa.Index(
     "ix_deliveries_due",
     deliveries.c.sink,
     deliveries.c.due_at,
     deliveries.c.id,
-    sqlite_where=text("state = 'waiting'"),
-    postgresql_where=text("state = 'waiting'"),
+    sqlite_where=sa.text("state = 'waiting'"),
+    postgresql_where=sa.text("state = 'waiting'"),
 )
-Index(
+sa.Index(
     "ix_deliveries_dead",
     deliveries.c.id,
-    sqlite_where=text("state IN ('rejected', 'gave_up')"),
-    postgresql_where=text("state IN ('rejected', 'gave_up')"),
+    sqlite_where=sa.text("state IN ('rejected', 'gave_up')"),
+    postgresql_where=sa.text("state IN ('rejected', 'gave_up')"),
 )
 
-attempts = Table(
+attempts = sa.Table(
     "attempts",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("delivery_id", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
-    Column("milliseconds", Integer),
-    Column("outcome", String(16), nullable=False),
-    Column("reason", Text),
-    Column("body_size", Integer),
-    Column("body_digest", LargeBinary(32)),
-    Column("answer", Text),
-    Index("ix_attempts_delivery_id", "delivery_id"),
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("delivery_id", _Id, sa.ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("milliseconds", sa.Integer),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("body_size", sa.Integer),
+    sa.Column("body_digest", sa.LargeBinary(32)),
+    sa.Column("answer", sa.Text),
+    sa.Index("ix_attempts_delivery_id", "delivery_id"),
 )
 """`outcome`: delivered, try_later, rejected, closed, or cut_off (the process ended before the answer)."""
 
-sinks = Table(
+sinks = sa.Table(
     "sinks",
     metadata,
-    Column("name", String(32), primary_key=True),
-    Column("kind", String(64), nullable=False),
-    Column("lane", JSON, nullable=False),
-    Column("fingerprint", LargeBinary(32), nullable=False),
-    Column("first_seen_at", UtcDateTime, nullable=False),
-    Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("lane", sa.JSON, nullable=False),
+    sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 """`lane`: health and pace as `daemon.lane` writes them; `fingerprint`: keyed hash of the settings."""
 
-sources = Table(
+sources = sa.Table(
     "sources",
     metadata,
-    Column("name", String(32), primary_key=True),
-    Column("cursor", Text),
-    Column("health", JSON, nullable=False),
-    Column("first_sweep_at", UtcDateTime),
-    Column("last_sweep_at", UtcDateTime),
-    Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("cursor", sa.Text),
+    sa.Column("health", sa.JSON, nullable=False),
+    sa.Column("first_sweep_at", UtcDateTime),
+    sa.Column("last_sweep_at", UtcDateTime),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 
-gates = Table(
+gates = sa.Table(
     "gates",
     metadata,
-    Column("host", Text, primary_key=True),
-    Column("access", String(8), primary_key=True),
-    Column("opens_at", UtcDateTime, nullable=False),
-    Column("strikes", Integer, nullable=False),
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("access", sa.String(8), primary_key=True),
+    sa.Column("opens_at", UtcDateTime, nullable=False),
+    sa.Column("strikes", sa.Integer, nullable=False),
 )
 
-counters = Table(
+counters = sa.Table(
     "counters",
     metadata,
-    Column("hour", UtcDateTime, primary_key=True),
-    Column("source", String(32), primary_key=True),
-    Column("kind", String(200), primary_key=True),
-    Column("sink", String(32), primary_key=True),
-    Column("outcome", String(16), primary_key=True),
-    Column("resource", String(200), primary_key=True),
-    Column("currency", String(16), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("micros", BigInteger, nullable=False),
+    sa.Column("hour", UtcDateTime, primary_key=True),
+    sa.Column("source", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(200), primary_key=True),
+    sa.Column("sink", sa.String(32), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    sa.Column("resource", sa.String(200), primary_key=True),
+    sa.Column("currency", sa.String(16), primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("micros", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 """Hourly sums, kept for ever. `sink` is "" for counts of events. `micros`: money in millionths."""
 
-meta = Table(
+meta = sa.Table(
     "meta",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )
 """Facts about this database: install id, whether everything is paused, backlog at first start."""
 
-notices = Table(
+notices = sa.Table(
     "notices",
     metadata,
-    Column("key", String(200), primary_key=True),
-    Column("told_at", UtcDateTime, nullable=False),
-    Column("times", Integer, nullable=False),
-    Column("active", Boolean, nullable=False),
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("told_at", UtcDateTime, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
 )
 """What the operator has been told, so that it is said once and not at every round."""

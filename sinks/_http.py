@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import responses
 from typing import Annotated
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import httpx
 from pydantic import Field
@@ -28,6 +28,10 @@ _LATER = {401, 403, 404, 405, 408, 425, 429}
 """Beside 5xx. A deploy of a minute answers 404 or 403 and must lose nothing."""
 _NEVER = {501, 505}
 """The 5xx that repeating cannot mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.6"""
+_SHORTEST_TOKEN = 16
+"""A part of a URL that is shorter is a word, which innocent texts may hold."""
+_TOKEN_LENGTH = 16
+"""A part of a path or query that is this long is taken for a token: receivers echo what was called."""
 _DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com\.?")
 
 
@@ -100,6 +104,9 @@ def parse_url(text: str) -> Target:
         authorization = f"Basic {encoded}"
         remember(encoded)
         remember(unquote(parts.password or ""))
+    for part in (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))):
+        if len(part) >= _SHORTEST_TOKEN:
+            remember(unquote(part))
     return Target(parts._replace(netloc=place, fragment="").geturl(), authorization)
 
 

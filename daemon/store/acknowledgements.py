@@ -42,10 +42,11 @@ class Acknowledgements:
                 ids += connection.execute(returned.limit(limit - len(ids))).scalars()
             if len(ids) == limit:
                 return Acknowledgeable(tuple(ids), now, 0)
+            in_turn = or_(events.c.ack_due_at.is_(None), _due(events, now))
             held, oldest, postponed = connection.execute(
                 select(
-                    func.count().filter(events.c.ack_due_at.is_(None)),
-                    func.min(events.c.stored_at).filter(events.c.ack_due_at.is_(None)),
+                    func.count().filter(in_turn),
+                    func.min(events.c.stored_at).filter(in_turn),
                     func.min(events.c.ack_due_at).filter(~_due(events, now)),
                 ).where(events.c.source == source, events.c.acknowledged_at.is_(None), events.c.external_id.not_in(ids))
             ).one()

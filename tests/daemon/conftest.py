@@ -1,13 +1,10 @@
 """What tests of the daemon's parts share: a clock moved by hand, and stores on real files."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
-from daemon.store import Store
-from tests.ledger import ManualClock, opened
+from tests.ledger import ManualClock, Stores, opened
 
 
 @pytest.fixture
@@ -21,6 +18,6 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_store(database: Path, clock: ManualClock) -> Callable[[], AbstractAsyncContextManager[Store]]:
+def make_store(database: Path, clock: ManualClock) -> Stores:
     """Opens the same file each time, as a process does that is started again."""
     return lambda: opened(database, clock)

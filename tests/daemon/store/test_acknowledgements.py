@@ -1,7 +1,5 @@
 """Which events may be marked complete upstream, and what came of it."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
@@ -9,9 +7,8 @@ import pytest
 from daemon.contract import Delivered, Rejected, TryLater
 from daemon.store import Store
 from daemon.store.acknowledgements import Acknowledgeable
-from tests.ledger import NOON, ManualClock, add, attempted, claim, planned, record, rows, send, story
+from tests.ledger import NOON, ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 HOLD = timedelta(minutes=5)
 SOURCE = "builtbybit"
 
@@ -179,6 +176,21 @@ async def test_f35_a_sweep_may_list_any_number(make_store: Stores) -> None:
         listed = {str(number) for number in range(40_000)}
         assert await store.acknowledgements.gone(SOURCE, listed=listed, stored_before=NOON + HOLD) == 1
         assert await ids(store) == ("1",)
+
+
+@story
+async def test_i19_an_event_that_came_back_before_it_was_delivered_is_held_like_any_other(
+    make_store: Stores, clock: ManualClock
+) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        assert await ids(store, timedelta()) == ("1",)
+        await store.acknowledgements.done(SOURCE, ["1"])
+        clock.advance(minutes=1)
+        await add(store, planned(1, "hook"))
+        assert await due(store) == Acknowledgeable((), NOON + HOLD, 1)
+        clock.now = NOON + HOLD
+        assert await due(store) == Acknowledgeable(("1",), None, 0)
 
 
 @pytest.mark.parametrize("refusals", [0, 1])

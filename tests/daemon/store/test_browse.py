@@ -1,8 +1,6 @@
 """What people and scripts see of the ledger."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +8,7 @@ import pytest
 
 from daemon.contract import Delivered, Rejected, TryLater, Unidentified
 from daemon.store import EventFilter, Store
-from tests.ledger import ManualClock, add, attempted, claim, enroll, planned, record, rows, send, story
-
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
+from tests.ledger import ManualClock, Stores, add, attempted, claim, enroll, planned, record, rows, send, story
 
 
 async def fill(store: Store, clock: ManualClock) -> None:

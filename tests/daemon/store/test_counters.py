@@ -1,7 +1,5 @@
 """Hourly sums, from which all statistics are read."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,12 +7,9 @@ from typing import Any
 import pytest
 
 from daemon.contract import TryLater
-from daemon.store import Store
 from daemon.store.counters import Count
 from tests.events import event
-from tests.ledger import NOON, ManualClock, add, planned, rows, send, story
-
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
+from tests.ledger import NOON, ManualClock, Stores, add, planned, rows, send, story
 
 
 def counted(data: dict[str, Any]) -> Count:
@@ -90,6 +85,14 @@ async def test_sums_grow_by_the_hour_and_are_exact(make_store: Stores, clock: Ma
         ]
         assert Decimal(sum(row[2] for row in sums)) / 10**6 == Decimal("30")
         assert await rows(store, "SELECT count, outcome FROM counters WHERE sink = 'hook'") == [(100, "delivered")] * 3
+
+
+@story
+async def test_what_comes_on_one_page_is_summed_price_by_price(make_store: Stores) -> None:
+    async with make_store() as store:
+        prices = ["1.10", "2.20", "1.10", None, "-0.40"]
+        await add(store, *(planned(n, "hook", data={"final_price": price}) for n, price in enumerate(prices)))
+        assert await rows(store, "SELECT count, micros FROM counters") == [(5, 4_000_000)]
 
 
 @story

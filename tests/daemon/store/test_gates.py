@@ -1,7 +1,5 @@
 """The gates of all upstream hosts, which outlive the process."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
@@ -9,9 +7,8 @@ import pytest
 from daemon.contract import SourceThrottled
 from daemon.http import LONGEST_RETRY_AFTER
 from daemon.store import Store
-from tests.ledger import NOON, ManualClock, rows, story
+from tests.ledger import NOON, ManualClock, Stores, rows, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 HOST = "api.example"
 MINUTE = timedelta(minutes=1)
 

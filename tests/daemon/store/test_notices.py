@@ -1,13 +1,9 @@
 """What the operator has been told."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-from daemon.store import Store
-from tests.ledger import ManualClock, rows, story
+from tests.ledger import ManualClock, Stores, rows, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 DAY = timedelta(days=1)
 
 

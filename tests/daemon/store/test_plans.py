@@ -3,7 +3,7 @@
 import ast
 import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,8 @@ from daemon import store as package
 from daemon.contract import Delivered, TryLater, Unidentified
 from daemon.lane import resumed
 from daemon.store import EventFilter, Selection, Store
-from tests.ledger import LEASE, NOON, add, attempted, claim, enroll, planned, record, send, story
+from tests.ledger import LEASE, NOON, Stores, add, attempted, claim, enroll, planned, record, send, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 MINUTE = timedelta(minutes=1)
 SETTLED = 3000
 

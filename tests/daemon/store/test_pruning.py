@@ -1,7 +1,5 @@
 """Forgetting what is old and settled."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
@@ -9,9 +7,8 @@ import pytest
 from daemon.contract import Rejected, TryLater, Unidentified
 from daemon.store import Selection, Store
 from daemon.store.pruning import TOMBSTONES_KEPT, Pruned
-from tests.ledger import ManualClock, add, claim, planned, rows, send, story
+from tests.ledger import ManualClock, Stores, add, claim, planned, rows, send, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 KEEP = timedelta(days=180)
 MONTH = timedelta(days=30)
 

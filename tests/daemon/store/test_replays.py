@@ -1,16 +1,13 @@
 """Sending again what a person asks for."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from daemon.contract import Delivered, Rejected, TryLater
 from daemon.store import Selection, Store
-from tests.ledger import ManualClock, add, attempted, claim, planned, record, rows, send, story
-
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
+from tests.ledger import ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
 
 
 async def waiting(store: Store) -> list[str]:

@@ -1,7 +1,5 @@
 """What is known about each sink between restarts."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,10 +8,8 @@ import pytest
 from daemon.contract import TryLater
 from daemon.http import LONGEST_RETRY_AFTER
 from daemon.lane import Lane, resumed, stopped_by_operator
-from daemon.store import Store
-from tests.ledger import NOON, ManualClock, add, claim, enroll, planned, rows, send, story
+from tests.ledger import NOON, ManualClock, Stores, add, claim, enroll, planned, rows, send, story
 
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 STOPPED = Lane(
     since=NOON,
     health="stopped",

@@ -1,12 +1,8 @@
 """What is known about each source between restarts."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from daemon.store import SourceMemory
+from tests.ledger import ManualClock, Stores, add, rows, story
 
-from daemon.store import SourceMemory, Store
-from tests.ledger import ManualClock, add, rows, story
-
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
 WELL = {"read": {"health": "ok"}, "write": {"health": "refused", "reason": "ü"}}
 
 

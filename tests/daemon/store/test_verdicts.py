@@ -1,7 +1,5 @@
 """What came of attempts: the verdict, the proof of what was sent, the counters."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from hashlib import sha256
 
@@ -10,11 +8,8 @@ import pytest
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.retry import DEFAULT_WAITS
 from daemon.secrets import remember
-from daemon.store import Store
 from daemon.store.verdicts import ANSWER_KEPT, BODY_KEPT, REASON_KEPT
-from tests.ledger import NOON, ManualClock, add, attempted, claim, planned, record, rows, send, story
-
-Stores = Callable[[], AbstractAsyncContextManager[Store]]
+from tests.ledger import NOON, ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
 
 
 @pytest.mark.parametrize(
