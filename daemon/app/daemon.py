@@ -226,9 +226,10 @@ class Daemon:
     async def _stepped(self, step: timedelta) -> None:
         if abs(step) > LARGEST_STEP and self._prune is not None:
             self._prune.suspended = True
-        await self.store.shift(step)
         for lane in self._lanes.values():
             lane.shift(step)
+        await self.store.shift(step)
+        self._wake(self._lanes)
         for line in self._lines:
             line.shift(step)
         self._schedule.rearm()

@@ -148,7 +148,9 @@ class Deliver:
             if claimed.claims:
                 return claimed, True
             limit = 1
-        return await self._store.deliveries.claim(self.name, limit=limit, lease=lease), False
+        # The only delivery of a failing sink follows its own schedule; that of a stopped one waits for the sink.
+        spared = self.lane.health == "stopped"
+        return await self._store.deliveries.claim(self.name, limit=limit, lease=lease), spared
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -214,9 +216,8 @@ class Deliver:
         return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
 
     def shift(self, step: timedelta) -> None:
-        """After the wall clock was set: what holds the lane goes on for as long as before."""
+        """After the wall clock was set: what holds the lane goes on for as long as before; wake it when all moved."""
         self.lane = shifted(self.lane, step)
-        self.wake()
 
     async def stop(self, within: timedelta) -> int:
         """Start nothing more; what is under way gets so long, then is cut off; how many were."""

@@ -45,10 +45,16 @@ class Scripted(Sink):
     Settings = BaseModel
 
     def __init__(
-        self, answer: Answer = accept, *, concurrency: int = 4, batch_limit: int = 1, seconds: float = 30
+        self,
+        answer: Answer = accept,
+        *,
+        concurrency: int = 4,
+        batch_limit: int = 1,
+        seconds: float = 30,
+        waits: Sequence[timedelta] = DEFAULT_WAITS,
     ) -> None:
         self.answer = answer
-        self.policy = LanePolicy(DEFAULT_WAITS, concurrency, batch_limit, timedelta(seconds=seconds))
+        self.policy = LanePolicy(tuple(waits), concurrency, batch_limit, timedelta(seconds=seconds))
         self.got: list[Delivery] = []
         self.batches: list[list[str]] = []
         self.under_way = self.most_under_way = 0

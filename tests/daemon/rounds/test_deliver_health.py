@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_a_failing_lane_probes_with_another_delivery_each_time_and_uses_none_of_
             await lanes.pass_time(clock, hours=1)
             await until(lambda: lanes.settled == 8)
             assert lane.lane.health == "ok"
+
+    asyncio.run(scenario())
+
+
+def test_when_a_sink_works_again_what_waited_long_after_failures_goes_out_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Hand()
+        sink = Scripted(DOWN, waits=[timedelta(hours=20)] * 3)
+        async with running(tmp_path, clock, hook=sink) as lanes:
+            await lanes.arrive(8, "hook")
+            await until(lambda: lanes.of["hook"].lane.health == "failing")
+            await lanes.of["hook"].drained()
+            assert sum(burnt(tmp_path)) >= 5
+            sink.answer = accept
+            await lanes.pass_time(clock, minutes=1)
+            await until(lambda: lanes.settled == 8)
 
     asyncio.run(scenario())
 
