@@ -69,7 +69,8 @@ def test_no_depth_of_an_event_keeps_the_others_from_being_read() -> None:
     async def scenario() -> None:
         async with http_receiver() as server, opened(f"{server.url}/v2") as source:
             for depth in [*range(850, 1000), 9_000, 9_990, 10_000, 10_010, 30_000]:
-                server.answer = around(b'{"event_id":9,"x":' + b"[" * depth + b"]" * depth + b"}")
+                deep = b"[" * depth + b"]" * depth
+                server.answer = around(b'{"event_id":9,"trigger_data":{"x":' + deep + b"}}")
                 assert ids(await sweep(source)) == ["1", "9", "2"]
 
     asyncio.run(scenario())
