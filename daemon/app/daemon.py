@@ -177,8 +177,9 @@ class Daemon:
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
         for name, collect in self._collects.items():
             await after_one(self._acknowledge_round(name), collect)()
-        for lane in self._lanes.values():
-            await lane.drained()
+        # A lane that is done may be given a suspect when another lane's has its verdict.
+        while any([await lane.drained() for lane in self._lanes.values()]):
+            pass
         for name in self._acknowledges:
             await self._acknowledge_round(name)()
         return [trouble for line in self._lines for trouble in line.troubles()]

@@ -75,11 +75,14 @@ class Deliver:
         """Something may be due."""
         self._woken.set()
 
-    async def drained(self) -> None:
-        """Wait until nothing is under way and nothing more may go out now."""
+    async def drained(self) -> bool:
+        """Wait until nothing is under way and nothing more may go out now; whether there was anything to wait for."""
+        waited = False
         while self._under_way or self._looking or self._woken.is_set():
+            waited = True
             self._calm.clear()
             await self._calm.wait()
+        return waited
 
     async def run(self) -> None:
         """Send what is due, until stopped."""

@@ -24,7 +24,8 @@ def moment(chance: random.Random) -> Point | float:
     point = chance.choice(list(POINTS.values()))
     if point.side != "api":
         point = replace(point, nth=chance.randint(1, 8))
-    return chance.choice((point, chance.uniform(0.6, 3.0), chance.uniform(0.6, 2.0), chance.uniform(0, 0.8)))
+    working = replace(POINTS["fetched"], delay=chance.uniform(0, 2.5))
+    return chance.choice((point, working, working, chance.uniform(0, 0.8)))
 
 
 async def torment(folder: Path, seed: int, cycles: int) -> Evidence:
