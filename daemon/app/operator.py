@@ -54,10 +54,12 @@ class Operator:
         now = self.store.database.clock()
         lane = self.lanes.get(name)
         state: Lane = stopped_by_operator(lane.lane if lane else resumed(now), now) if stop else resumed(now)
+        if lane is not None:
+            # Before the store is asked: an attempt that ends meanwhile writes down the lane as it finds it.
+            lane.lane = state
         if not await self.store.sinks.set_lane(name, state, release=not stop):
             raise CommandRefused(f"no sink is called {name}; see: eventferry sinks")
         if lane is not None:
-            lane.lane = state
             lane.wake()
         return {"sink": name, "health": state.health}
 

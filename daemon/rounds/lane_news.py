@@ -24,7 +24,10 @@ class LaneNews:
         """The sink stopped, works again, or is otherwise not as it was."""
         if lane.health == before.health:
             return
-        _log.warning(f"sink.{lane.health}", sink=self._sink, reason=lane.reason)
+        if lane.health == "ok":
+            _log.info("sink.recovered", sink=self._sink, after=str(lane.since - before.since))
+        else:
+            _log.warning(f"sink.{lane.health}", sink=self._sink, reason=lane.reason)
         if lane.health == "stopped":
             text = (
                 f"{self._sink} stopped: {lane.reason}. What it should get waits, nothing is lost. Mend it in the "

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 class _Connection(H11Protocol):
     """Lets an application reach the connection below its request."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio passes no other kind
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 

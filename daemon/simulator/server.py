@@ -21,7 +21,7 @@ from daemon.simulator.mail import Mailbox
 from daemon.simulator.switches import require
 from daemon.simulator.upstream import Upstream
 
-TOKEN = "simulator-token"  # noqa: S105
+TOKEN = "simulator-token"  # noqa: S105 - it opens nothing but the simulator
 """What the API accepts unless told otherwise; it opens nothing else."""
 
 
