@@ -3,17 +3,20 @@
 import asyncio
 import email.utils
 import math
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import cache, lru_cache
+from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 
+import aiohttp
 import httpx
+from yarl import URL
 
 from daemon import __version__
 
@@ -21,10 +24,15 @@ USER_AGENT = f"eventferry/{__version__}"
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 75.0
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+PIECEMEAL_FROM = 1024 * 1024
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_CANNOT_BE_MADE = "the request could not be made (check the URL and headers)"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 class CallFailed(Exception):
-    """No usable answer came. The text is ours: httpx's own spells out URLs, which can be secrets."""
+    """No usable answer came. The text is ours: a client library's own spells out URLs, which can be secrets."""
 
     def __init__(self, reason: str, *, maybe_sent: bool) -> None:
         super().__init__(reason)
@@ -56,42 +64,35 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
 class Http:
     """One peer's HTTP client: its own connections, no cookies, no redirects, no environment."""
 
-    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None, connections: int = 16) -> None:
+    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None) -> None:
         self._proxy = proxy
         self._ca_file = ca_file
-        self._connections = connections
-        self._idle: list[httpx.AsyncClient] = []
+        self._session: aiohttp.ClientSession | None = None
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client to one request: httpx's own pool slows down severalfold when it is shared."""
-        client = self._idle.pop() if self._idle else self._new_client()
-        try:
-            yield client
-        finally:
-            if len(self._idle) < self._connections:
-                self._idle.append(client)
-            else:
-                await client.aclose()
-
-    def _new_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=tls_context(self._ca_file),
-            proxy=self._proxy,
-            trust_env=False,
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        )
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # How many calls are made at once is for the callers to say. Names are looked up at each connect.
+                connector=aiohttp.TCPConnector(
+                    limit=0, ssl=tls_context(self._ca_file), keepalive_timeout=KEEPALIVE_SECONDS, use_dns_cache=False
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                skip_auto_headers=("Content-Type",),
+                auto_decompress=False,
+                trust_env=False,
+            )
+            # It would send an unanswered GET again without a word; that is for our callers. There is no public switch.
+            self._session._retry_connection = False
+        return self._session
 
     async def call(
         self,
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
         content: bytes | None = None,
         deadline: timedelta,
         limit: int,
@@ -100,18 +101,18 @@ class Http:
 
         Raises CallFailed when no answer came, with a reason that names no URL.
         """
+        if not all(fits_in_header(name, value) for name, value in headers.items()):
+            raise CallFailed(_CANNOT_BE_MADE, maybe_sent=False)
         try:
             async with (
                 asyncio.timeout(deadline.total_seconds()),
-                self._client() as client,
-                client.stream(method, url, headers=headers, content=content) as response,
+                self._opened().request(
+                    method, _target(url), headers=headers, data=_body(content), allow_redirects=False, proxy=self._proxy
+                ) as response,
             ):
                 return await _read(response, limit)
-        except TimeoutError as error:
-            raise CallFailed(f"no full answer within {deadline.total_seconds():g} s", maybe_sent=True) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError, ExceptionGroup) as error:
-            # A port past 65535 comes as a group.
-            reason, maybe_sent = _explain(error)
+        except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
+            reason, maybe_sent = _explain(error, deadline)
             raise CallFailed(reason, maybe_sent=maybe_sent) from None
 
     async def reach(self, url: str, *, deadline: timedelta) -> None:
@@ -120,76 +121,93 @@ class Http:
         Raises CallFailed, as `call` does.
         """
         try:
-            target = httpx.URL(self._proxy or url)
+            target = _target(self._proxy or url)
             tls = tls_context(self._ca_file) if target.scheme == "https" else None
-            port = target.port or (443 if tls else 80)
             async with asyncio.timeout(deadline.total_seconds()):
-                _, writer = await asyncio.open_connection(target.raw_host.decode("ascii"), port, ssl=tls)
-        except TimeoutError as error:
-            raise CallFailed(f"no connection within {deadline.total_seconds():g} s", maybe_sent=False) from error
-        except socket.gaierror:
-            raise CallFailed("its name could not be resolved", maybe_sent=False) from None
-        except (httpx.InvalidURL, ValueError, OverflowError, ssl.SSLError) as error:
-            raise CallFailed(_explain(error)[0], maybe_sent=False) from None
-        except OSError as error:
-            refused = isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)
-            raise CallFailed("connection refused" if refused else "no connection", maybe_sent=False) from None
+                _, writer = await asyncio.open_connection(target.raw_host, target.port, ssl=tls)
+        except TimeoutError:
+            raise CallFailed(f"no connection within {deadline.total_seconds():g} s", maybe_sent=False) from None
+        except (httpx.InvalidURL, OSError, ValueError) as error:
+            raise CallFailed(_explain(error, deadline, connecting=True)[0], maybe_sent=False) from None
         writer.transport.abort()
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        while self._idle:
-            await self._idle.pop().aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
 
-async def _read(response: httpx.Response, limit: int) -> Answer:
-    encoding = response.headers.get("content-encoding", "").strip().lower()
+def fits_in_header(name: str, value: str) -> bool:
+    """Whether a header can be sent as it is: a token, and a single line of ASCII."""
+    return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
+
+
+def _body(content: bytes | None) -> bytes | BytesIO | None:
+    """A large body is written piece by piece: aiohttp would block the loop to write it at once, and warns of it."""
+    return BytesIO(content) if content is not None and len(content) > PIECEMEAL_FROM else content
+
+
+@lru_cache(maxsize=128)
+def _target(url: str) -> URL:
+    """The URL as it goes out. Raises ValueError or httpx.InvalidURL.
+
+    httpx escapes what must be and leaves alone what is; yarl itself would rewrite `%20` in a query.
+    """
+    escaped = httpx.URL(url)
+    if escaped.scheme not in ("http", "https") or not escaped.raw_host or not 0 < (escaped.port or 80) < 65536:
+        raise ValueError("not a web address")
+    return URL(str(escaped), encoded=True)
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> Answer:
+    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     if encoding in ("", "identity"):
         encoding = ""
     body = bytearray()
-    cut = False
-    if not encoding:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > limit:
-                cut = True
-                break
-    return Answer(response.status_code, response.headers, bytes(body[:limit]), cut, encoding)
+    while not encoding and len(body) <= limit and (chunk := await response.content.readany()):
+        body += chunk
+    return Answer(response.status, response.headers, bytes(body[:limit]), len(body) > limit, encoding)
 
 
-def _explain(error: Exception) -> tuple[str, bool]:
+def _explain(error: Exception, deadline: timedelta, *, connecting: bool = False) -> tuple[str, bool]:
     """What to tell people about a client error, and whether the peer may have got the request."""
-    causes = [error]
-    while (deeper := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 8:
-        if not isinstance(deeper, Exception):
-            break
-        causes.append(deeper)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its TLS certificate is not accepted: {cause.verify_message} (is this machine's clock right?)",
-                False,
-            )
     match error:
-        case httpx.ConnectTimeout():
+        case aiohttp.ClientConnectorCertificateError(certificate_error=cause) | (
+            ssl.SSLCertVerificationError() as cause
+        ):
+            why = getattr(cause, "verify_message", "it is for another name")
+            return f"its TLS certificate is not accepted: {why} (is this machine's clock right?)", False
+        case aiohttp.ConnectionTimeoutError():
             return f"no connection within {CONNECT_SECONDS:g} s", False
-        case httpx.ConnectError():
-            text = " ".join(str(cause) for cause in causes).lower()
-            if "name or service" in text or "getaddrinfo" in text or "name resolution" in text:
-                return "its name could not be resolved", False
-            if "refused" in text or "all connection attempts failed" in text:
-                return "connection refused", False
-            return "no connection", False
-        case httpx.ProxyError():
+        case TimeoutError() if not connecting:
+            return f"no full answer within {deadline.total_seconds():g} s", True
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
             return "the proxy refused", False
-        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
-            return "the request could not be made (check the URL and headers)", False
-        case httpx.RemoteProtocolError():
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            return "its name could not be resolved", False
+        case aiohttp.ClientConnectorError(os_error=cause):
+            return _no_connection(cause), False
+        case aiohttp.InvalidURL() | httpx.InvalidURL():
+            return _CANNOT_BE_MADE, False
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientResponseError():
             return "the connection broke or spoke no HTTP before an answer came", True
-        case httpx.HTTPError() | httpx.StreamError() | OSError():
+        case aiohttp.ClientError():
             return f"the connection failed ({type(error).__name__})", True
+        case OSError():
+            return (
+                (_no_connection(error), False)
+                if connecting
+                else (f"the connection failed ({type(error).__name__})", True)
+            )
         case _:
-            return "the request could not be made (check the URL and headers)", False
+            return _CANNOT_BE_MADE, False
+
+
+def _no_connection(error: OSError) -> str:
+    # Where a name has several addresses and all refuse, asyncio says so in words only.
+    refused = isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)
+    return "connection refused" if refused else "no connection"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:

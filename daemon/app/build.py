@@ -52,7 +52,7 @@ def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:
         kind = kinds.load(settings.type)
         concurrency = settings.concurrency or kind.concurrency
         built[name] = BuiltSink(
-            sink=kind.build(settings, Http(proxy=_proxy(loaded), connections=concurrency)),
+            sink=kind.build(settings, Http(proxy=_proxy(loaded))),
             filter=parse_filter(settings.events or ()),
             policy=LanePolicy(
                 waits=tuple(settings.retries),

@@ -197,3 +197,15 @@ def test_what_cannot_be_asked_fails_in_words_of_ours(url: str, headers: dict[str
     assert failed.reason == "the request could not be made (check the URL and headers)"
     assert not failed.maybe_sent
     assert failed.__cause__ is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_got_no_answer_is_not_sent_again_behind_our_back(method: str) -> None:
+    async def act(http: Http, server: HttpReceiver) -> int:
+        await http.call(method, server.url, deadline=LATER, limit=10)
+        server.answer = hang_up
+        with pytest.raises(CallFailed):
+            await http.call(method, server.url, deadline=LATER, limit=10)
+        return len(server.requests)
+
+    assert with_server(reply(), act) == 2

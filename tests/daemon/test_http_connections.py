@@ -89,7 +89,7 @@ def test_a_cancelled_call_leaves_the_client_usable() -> None:
         server.answer = reply()
         assert (await http.call("GET", server.url, deadline=LATER, limit=10)).status == 200
 
-    with_server(reply(), act, connections=1)
+    with_server(reply(), act)
 
 
 def test_reaching_a_host_sends_nothing() -> None:

