@@ -44,6 +44,8 @@ class Allowance:
 
     batches: int
     probe: bool = False
+    flows: bool = False
+    """Deliveries go out as they come: not held, not one by one, not stopped."""
     until: datetime | None = None
     """When to ask again if nothing may go out; None: only when something happens."""
 
@@ -56,7 +58,7 @@ def allowance(lane: Lane, *, now: datetime, under_way: int, concurrency: int) ->
         return Allowance(0, until=lane.held_until)
     if lane.health in ("failing", "stopped"):
         return Allowance(0 if under_way else 1, probe=True)
-    return Allowance(max(0, concurrency - under_way))
+    return Allowance(max(0, concurrency - under_way), flows=True)
 
 
 def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: datetime, spread: float) -> Lane:

@@ -1,31 +1,31 @@
-"""Hand one sink what is due to it, and record each verdict."""
+"""Hand one sink what is due to it: claimed in groups, sent side by side, each verdict recorded."""
 
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from daemon import log
-from daemon.contract import Closed, Delivered, Outcome, Rejected, Report, Sink, TryLater
-from daemon.lane import Lane, after, allowance, shifted
+from daemon.contract import Report, Sink
+from daemon.lane import Allowance, Lane, after, allowance, shifted
 from daemon.retry import judge
 from daemon.rounds.alerts import Alerts
+from daemon.rounds.attempt import OUTCOME_NAMES, STOPPED, ask
 from daemon.rounds.lane_news import LaneNews
+from daemon.rounds.recorder import Recorder
 from daemon.rounds.suspects import Suspects
-from daemon.store import Attempted, Claim, Claimed, Store, StoreBroken, StoreClosed
+from daemon.store import Attempted, Claim, Store, StoreBroken, StoreClosed
 
-OUTCOME_NAMES: dict[type, str] = {
-    Delivered: "delivered",
-    TryLater: "try_later",
-    Rejected: "rejected",
-    Closed: "closed",
-}
 CRASH_WAIT = timedelta(seconds=5)
 LAST_LOOK_SECONDS = 5.0
-STOPPED = TryLater("the daemon was stopped while this was under way; the receiver may have it", throttled=True)
+MOST_AHEAD = 128
+"""Deliveries claimed before there is room to send them, at most: beyond, larger groups save nothing."""
+SOON = timedelta(seconds=0.5)
+"""What was claimed ahead is meant to be sent within about this time."""
 
 _log = log.get(__name__)
 
@@ -60,10 +60,16 @@ class Deliver:
         self.paused = False
         self._sink = sink
         self._policy = policy
+        self._lease = policy.deadline * 2
         self._store = store
         self._news = LaneNews(name, alerts)
+        self._recorder = Recorder(name, store, self._news, on_settled, self._rest)
         self._suspects = suspects
-        self._on_settled = on_settled
+        self._ready: deque[Claim] = deque()
+        """Claimed ahead, so that a sink that answers fast never waits for the disk."""
+        self._ahead = 0
+        self._claimed_at = store.database.clock()
+        self._all_were_claimed = True
         self._under_way: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._woken.set()
@@ -75,10 +81,13 @@ class Deliver:
         """Something may be due."""
         self._woken.set()
 
+    def _rest(self) -> None:
+        self._calm.set()
+
     async def drained(self) -> bool:
         """Wait until nothing is under way and nothing more may go out now; whether there was anything to wait for."""
         waited = False
-        while self._under_way or self._looking or self._woken.is_set():
+        while self._under_way or self._looking or self._woken.is_set() or self._recorder.busy:
             waited = True
             self._calm.clear()
             await self._calm.wait()
@@ -90,7 +99,7 @@ class Deliver:
             self._woken.clear()
             self._looking = True
             try:
-                wait = await self._start_what_may_go()
+                wait = await self._look()
             except (StoreClosed, StoreBroken):
                 return
             except Exception as error:  # noqa: BLE001 - a lane that ended would leave its sink without a word
@@ -98,105 +107,126 @@ class Deliver:
                 wait = CRASH_WAIT
             finally:
                 self._looking = False
-                self._calm.set()
+                self._rest()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wait is None else max(wait.total_seconds(), 0)):
                     await self._woken.wait()
 
-    async def _start_what_may_go(self) -> timedelta | None:
-        """Claim and start as much as may go out now; how long until that may change by itself."""
+    async def _look(self) -> timedelta | None:
+        """Start and claim what may go out now; how long until that may change by itself."""
         now = self._store.database.clock()
-        may = allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
-        if self.paused or may.batches == 0:
-            return None if self.paused or may.until is None else may.until - now
-        batches = may.batches
+        may = self._allowance(now)
+        if self._ready and (not may.flows or self._gone_stale(now)):
+            await self._give_back()
+        if may.flows:
+            self._send_ready()
+            return await self._claim_ahead(now) if len(self._ready) <= self._ahead // 2 else None
+        if may.batches == 0:
+            return None if may.until is None else may.until - now
         if (suspect := self._suspects.next(self.name)) is not None:
             self._start(self._send_alone(suspect, may.probe))
-            batches -= 1
-        if batches == 0:
             return None
-        claimed, probing = await self._claim(batches * self._policy.batch_limit, probe=may.probe)
-        size = 1 if may.probe else self._policy.batch_limit
-        if self._stopping:
-            await self._store.deliveries.unclaim(claimed.claims)
+        return await self._probe(now)
+
+    def _allowance(self, now: datetime) -> Allowance:
+        if self.paused or self._stopping:
+            return Allowance(0)
+        return allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
+
+    def _gone_stale(self, now: datetime) -> bool:
+        """What is sent later than this may not have its verdict before its lease ends."""
+        return now - self._ready[0].claimed_at > self._policy.deadline
+
+    def _send_ready(self) -> None:
+        """Use every free slot; a suspect goes first, since it waits for nothing else."""
+        now = self._store.database.clock()
+        may = self._allowance(now)
+        slots = may.batches if may.flows else 0
+        if slots and (suspect := self._suspects.next(self.name)) is not None:
+            self._start(self._send_alone(suspect, probe=False))
+            slots -= 1
+        while slots and self._ready and not self._gone_stale(now):
+            number = min(self._policy.batch_limit, len(self._ready))
+            self._start(self._send([self._ready.popleft() for _ in range(number)], probe=False))
+            slots -= 1
+
+    async def _claim_ahead(self, now: datetime) -> timedelta | None:
+        """Claim for the free slots, and beyond them as much as goes out soon."""
+        at_once = self._policy.concurrency * self._policy.batch_limit
+        if self._all_were_claimed or now - self._claimed_at > SOON:
+            self._ahead //= 2
+        else:
+            self._ahead = min(max(at_once, self._ahead * 2), max(at_once, MOST_AHEAD // at_once * at_once))
+        free = self._allowance(now).batches * self._policy.batch_limit
+        room = free + self._ahead - len(self._ready)
+        if room <= 0:
             return None
-        for start in range(0, len(claimed.claims), size):
-            self._start(self._send(claimed.claims[start : start + size], probing))
+        claimed = await self._store.deliveries.claim(self.name, limit=room, lease=self._lease)
+        self._claimed_at, self._all_were_claimed = now, len(claimed.claims) + claimed.quarantined < room
+        self._ready.extend(claimed.claims)
+        self._send_ready()
         await self._news.quarantined(claimed.quarantined)
-        return None if claimed.next_due_at is None else claimed.next_due_at - now
+        return claimed.next_due_at - now if self._all_were_claimed and claimed.next_due_at is not None else None
+
+    async def _give_back(self) -> None:
+        claims = list(self._ready)
+        self._ready.clear()
+        await self._store.deliveries.unclaim(claims)
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(sending)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
 
-    async def _send_alone(self, row_id: int, probe: bool) -> None:
-        """Try a delivery that an earlier process died over, or beside."""
-        try:
-            lease = self._policy.deadline * 2
-            claimed = await self._store.deliveries.claim_suspect(self.name, row_id, lease=lease)
-            if claimed.claims:
-                await self._send(claimed.claims, probe)
-            await self._news.quarantined(claimed.quarantined)
-        finally:
-            self._suspects.over()
-
-    async def _claim(self, limit: int, *, probe: bool) -> tuple[Claimed, bool]:
-        """What to send, and whether it is a probe: one that must not use up the delivery's attempts."""
-        lease = self._policy.deadline * 2
-        if probe:
-            claimed = await self._store.deliveries.claim_probe(
-                self.name, last_probed=self.lane.last_probed, lease=lease
-            )
-            if claimed.claims:
-                return claimed, True
-            limit = 1
-        # The only delivery of a failing sink follows its own schedule; that of a stopped one waits for the sink.
-        spared = self.lane.health == "stopped"
-        return await self._store.deliveries.claim(self.name, limit=limit, lease=lease), spared
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self.wake()
+        self._send_ready()
+        if len(self._ready) <= self._ahead // 2 or not self._allowance(self._store.database.clock()).flows:
+            self.wake()
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, StoreClosed | StoreBroken):
             _log.error("delivery.crashed", sink=self.name, exc_info=error)
 
+    async def _send_alone(self, row_id: int, probe: bool) -> None:
+        """Try a delivery that an earlier process died over, or beside."""
+        try:
+            claimed = await self._store.deliveries.claim_suspect(self.name, row_id, lease=self._lease)
+            if claimed.claims:
+                await self._send(claimed.claims, probe)
+                await self._recorder.rested()
+            await self._news.quarantined(claimed.quarantined)
+        finally:
+            self._suspects.over()
+
+    async def _probe(self, now: datetime) -> timedelta | None:
+        """Try a single delivery, so that it does not use up the attempts of all."""
+        claimed = await self._store.deliveries.claim_probe(
+            self.name, last_probed=self.lane.last_probed, lease=self._lease
+        )
+        spared = True
+        if not claimed.claims:
+            # The only delivery of a failing sink follows its own schedule; that of a stopped one waits for the sink.
+            spared = self.lane.health == "stopped"
+            claimed = await self._store.deliveries.claim(self.name, limit=1, lease=self._lease)
+        if self._stopping:
+            await self._store.deliveries.unclaim(claimed.claims)
+            return None
+        if claimed.claims:
+            self._start(self._send(claimed.claims, probe=spared))
+        await self._news.quarantined(claimed.quarantined)
+        return None if claimed.next_due_at is None else claimed.next_due_at - now
+
     async def _send(self, claims: Sequence[Claim], probe: bool) -> None:
         began = time.monotonic()
-        reports = await self._reports(claims)
+        reports = await ask(
+            self.name, self._sink, claims, deadline=self._policy.deadline, stopping=lambda: self._stopping
+        )
         duration = timedelta(seconds=time.monotonic() - began)
         before = self.lane
         attempted = [
             self._judged(claim, report, duration, probe=probe) for claim, report in zip(claims, reports, strict=True)
         ]
-        lane = self.lane
-        works_again = lane.health == "ok" and before.health in ("failing", "stopped")
-        settled = await self._store.deliveries.record(self.name, attempted, lane, release=works_again)
-        if settled:
-            self._on_settled()
-        await self._news.health(before, lane)
-        await self._news.dead_letters(attempted)
-
-    async def _reports(self, claims: Sequence[Claim]) -> Sequence[Report]:
-        """Ask the sink; whatever it does becomes one report for each delivery."""
-        seconds = self._policy.deadline.total_seconds()
-        outcome: Outcome
-        try:
-            async with asyncio.timeout(seconds):
-                reports = await self._sink.deliver_batch([claim.delivery for claim in claims])
-            if [type(report) for report in reports] == [Report] * len(claims):
-                return reports
-            outcome = TryLater("the sink did not answer with one report for each delivery it was given")
-        except TimeoutError:
-            outcome = TryLater(f"no answer within {seconds:g} s; the receiver may have it")
-        except asyncio.CancelledError:
-            # Without a stop it is the sink's own doing, and must not be tried again without end.
-            outcome = STOPPED if self._stopping else TryLater("the sink itself failed (CancelledError)")
-        except Exception as error:  # noqa: BLE001 - a sink that breaks its promise must not take the lane with it
-            _log.error("sink.raised", sink=self.name, exc_info=error)
-            outcome = TryLater(f"the sink itself failed ({type(error).__name__})")
-        return [Report(outcome)] * len(claims)
+        self._recorder.add(attempted, before, self.lane)
 
     def _judged(self, claim: Claim, report: Report, duration: timedelta, *, probe: bool) -> Attempted:
         now, spread = self._store.database.clock(), random.random()
@@ -207,10 +237,9 @@ class Deliver:
             verdict = replace(verdict, due_at=now)
         else:
             self.lane = after(self.lane, report.outcome, delivery=claim.row_id, probe=probe, now=now, spread=spread)
-        event = claim.delivery.event
         _log.info(
             "delivery.settled" if verdict.state != "waiting" else "delivery.postponed",
-            event_key=event.key,
+            event_key=claim.delivery.event.key,
             sink=self.name,
             state=verdict.state,
             attempt=claim.delivery.attempt,
@@ -232,11 +261,14 @@ class Deliver:
                 while self._looking:
                     self._calm.clear()
                     await self._calm.wait()
-        if not self._under_way:
-            return 0
-        _, late = await asyncio.wait(self._under_way, timeout=within.total_seconds())
+        with suppress(StoreClosed, StoreBroken):
+            await self._give_back()
+        late: set[asyncio.Task[None]] = set()
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=within.total_seconds())
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=5)
+        await self._recorder.rested()
         return len(late)

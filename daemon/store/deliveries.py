@@ -104,14 +104,14 @@ class Deliveries:
 
     async def unclaim(self, claims: Sequence[Claim]) -> None:
         """Give back what was claimed and not sent: no attempt was made."""
+        if not claims:
+            return
 
         def operation(connection: Connection, now: datetime) -> None:
-            for claim in claims:
-                connection.execute(
-                    update(deliveries)
-                    .where(WAITING, deliveries.c.id == claim.row_id, deliveries.c.attempt == claim.delivery.attempt)
-                    .values(due_at=now, claimed_at=None)
-                )
+            connection.execute(
+                _GIVE_BACK,
+                [{"row_id": claim.row_id, "number": claim.delivery.attempt, "at": now} for claim in claims],
+            )
 
         await self._database.write(operation)
 
@@ -202,6 +202,16 @@ _TAKE = (
         tried_at=bindparam("at"),
         failures=bindparam("new_failures"),
     )
+)
+
+_GIVE_BACK = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("row_id"),
+        deliveries.c.attempt == bindparam("number"),
+        deliveries.c.claimed_at.is_not(None),
+    )
+    .values(due_at=bindparam("at"), attempt=deliveries.c.attempt - 1, claimed_at=None)
 )
 
 

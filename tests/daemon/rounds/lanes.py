@@ -17,7 +17,7 @@ from daemon.rounds.alerts import Alerts
 from daemon.rounds.deliver import Deliver, LanePolicy
 from daemon.rounds.suspects import Suspects
 from daemon.store import Enrolled, Store
-from tests.daemon.rounds.world import arrive, opened
+from tests.daemon.rounds.world import arrive, look, opened
 
 STATES = "SELECT state, count(*) FROM deliveries GROUP BY 1 ORDER BY 1"
 Answer = Callable[[Delivery], Awaitable[Any]]
@@ -82,9 +82,23 @@ class Lanes:
     """The lanes of a daemon that has no source."""
 
     store: Store
+    folder: Path
     of: dict[str, Deliver] = field(default_factory=dict)
     settled: int = 0
+    """Deliveries that got their last verdict since the start, as of the last time that a lane told."""
     suspects: Suspects | None = None
+    _before: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = self._verdicts()
+
+    def _verdicts(self) -> int:
+        sent = "SELECT 1 FROM attempts WHERE delivery_id = deliveries.id AND outcome <> 'cut_off'"
+        query = f"SELECT count(*) FROM deliveries WHERE settled_at IS NOT NULL AND EXISTS ({sent})"
+        return int(look(self.folder, query)[0][0])
+
+    def count_settled(self) -> None:
+        self.settled = self._verdicts() - self._before
 
     async def arrive(self, number: int, *sinks: str, first: int = 1) -> None:
         """Store so many events for these sinks, and wake them as a sweep does."""
@@ -111,16 +125,13 @@ async def running(
 ) -> AsyncIterator[Lanes]:
     """Lanes from start to stop; one after the other on the same folder is a restart."""
     async with opened(folder, clock, list(sinks)) as store:
-        rig = Lanes(store)
+        rig = Lanes(store, folder)
         alerts = Alerts(store, alert_sinks, rig.wake)
         suspects = rig.suspects = Suspects(await store.deliveries.void_claims(), rig.wake)
 
-        def on_settled() -> None:
-            rig.settled += 1
-
         known = await store.sinks.enroll({name: Enrolled(name, "webhook", "settings") for name in sinks})
         for name, sink in sinks.items():
-            rig.of[name] = Deliver(name, sink, known[name], sink.policy, store, alerts, suspects, on_settled)
+            rig.of[name] = Deliver(name, sink, known[name], sink.policy, store, alerts, suspects, rig.count_settled)
         tasks = [asyncio.create_task(lane.run()) for lane in rig.of.values()]
         try:
             yield rig

@@ -1,0 +1,75 @@
+"""Store one lane's verdicts: all that came in while the last ones were being stored share one transaction."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from daemon import log
+from daemon.lane import Lane
+from daemon.rounds.lane_news import LaneNews
+from daemon.store import Attempted, Store, StoreBroken, StoreClosed
+
+_log = log.get(__name__)
+
+
+class Recorder:
+    """Takes verdicts without making their senders wait; says what follows from them once they are on disk."""
+
+    def __init__(
+        self, sink: str, store: Store, news: LaneNews, on_settled: Callable[[], None], on_rest: Callable[[], None]
+    ) -> None:
+        self._sink = sink
+        self._store = store
+        self._news = news
+        self._on_settled = on_settled
+        self._on_rest = on_rest
+        self._waiting: list[Attempted] = []
+        self._lanes: tuple[Lane, Lane] | None = None
+        """Before the first of those that wait, and after the last."""
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still to be stored."""
+        return self._task is not None
+
+    def add(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
+        """Store verdicts soon, and the lane as they left it."""
+        self._waiting += attempted
+        self._lanes = (self._lanes or (before, after))[0], after
+        if self._task is None:
+            self._task = asyncio.create_task(self._store_all(), name=f"record:{self._sink}")
+
+    async def rested(self) -> None:
+        """Wait until all that was added so far is stored."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _store_all(self) -> None:
+        try:
+            while self._lanes is not None:
+                attempted, (before, after) = self._waiting, self._lanes
+                self._waiting, self._lanes = [], None
+                await self._record(attempted, before, after)
+                await self._news.health(before, after)
+                await self._news.dead_letters(attempted)
+        except (StoreBroken, StoreClosed):
+            self._waiting, self._lanes = [], None
+        finally:
+            self._task = None
+            self._on_rest()
+
+    async def _record(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
+        works_again = after.health == "ok" and before.health in ("failing", "stopped")
+        try:
+            settled = await self._store.deliveries.record(self._sink, attempted, after, release=works_again)
+        except (StoreBroken, StoreClosed):
+            raise
+        except Exception as error:  # noqa: BLE001 - one that cannot be stored must not cost the others their verdicts
+            if len(attempted) > 1:
+                for each in attempted:
+                    await self._record([each], before, after)
+            else:
+                _log.error("record.crashed", sink=self._sink, exc_info=error)
+            return
+        if settled:
+            self._on_settled()
