@@ -69,7 +69,10 @@ def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: date
     belated = lane.held_until is not None and now < lane.held_until
     match outcome:
         case Delivered() | Rejected():
-            return replace(lane, strikes=0) if belated else Lane(since=lane.since if lane.health == "ok" else now)
+            if belated:
+                return replace(lane, strikes=0)
+            healthy = Lane(since=lane.since if lane.health == "ok" else now)
+            return lane if lane == healthy else healthy
         case Closed(reason, may_probe):
             probes = lane.probes + (not belated) if lane.health == "stopped" else 1
             wait = back_off(probes, first=FIRST_STOPPED_PROBE, longest=LONGEST_STOPPED_PROBE, spread=spread)

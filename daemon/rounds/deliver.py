@@ -119,8 +119,7 @@ class Deliver:
         if self._ready and (not may.flows or self._gone_stale(now)):
             await self._give_back()
         if may.flows:
-            self._send_ready()
-            return await self._claim_ahead(now) if len(self._ready) <= self._ahead // 2 else None
+            return None if self._send_ready() else await self._claim_ahead(now)
         if may.batches == 0:
             return None if may.until is None else may.until - now
         if (suspect := self._suspects.next(self.name)) is not None:
@@ -137,8 +136,8 @@ class Deliver:
         """What is sent later than this may not have its verdict before its lease ends."""
         return now - self._ready[0].claimed_at > self._policy.deadline
 
-    def _send_ready(self) -> None:
-        """Use every free slot; a suspect goes first, since it waits for nothing else."""
+    def _send_ready(self) -> bool:
+        """Use every free slot; a suspect goes first. Whether enough is ready for those to come."""
         now = self._store.database.clock()
         may = self._allowance(now)
         slots = may.batches if may.flows else 0
@@ -149,6 +148,7 @@ class Deliver:
             number = min(self._policy.batch_limit, len(self._ready))
             self._start(self._send([self._ready.popleft() for _ in range(number)], probe=False))
             slots -= 1
+        return may.flows and len(self._ready) > self._ahead // 2
 
     async def _claim_ahead(self, now: datetime) -> timedelta | None:
         """Claim for the free slots, and beyond them as much as goes out soon."""
@@ -180,8 +180,7 @@ class Deliver:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._send_ready()
-        if len(self._ready) <= self._ahead // 2 or not self._allowance(self._store.database.clock()).flows:
+        if not self._send_ready():
             self.wake()
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, StoreClosed | StoreBroken):
@@ -237,14 +236,6 @@ class Deliver:
             verdict = replace(verdict, due_at=now)
         else:
             self.lane = after(self.lane, report.outcome, delivery=claim.row_id, probe=probe, now=now, spread=spread)
-        _log.info(
-            "delivery.settled" if verdict.state != "waiting" else "delivery.postponed",
-            event_key=claim.delivery.event.key,
-            sink=self.name,
-            state=verdict.state,
-            attempt=claim.delivery.attempt,
-            reason=verdict.reason,
-        )
         return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
 
     def shift(self, step: timedelta) -> None:

@@ -25,6 +25,7 @@ class Recorder:
         self._waiting: list[Attempted] = []
         self._lanes: tuple[Lane, Lane] | None = None
         """Before the first of those that wait, and after the last."""
+        self._saved: Lane | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -50,6 +51,7 @@ class Recorder:
                 attempted, (before, after) = self._waiting, self._lanes
                 self._waiting, self._lanes = [], None
                 await self._record(attempted, before, after)
+                self._log(attempted)
                 await self._news.health(before, after)
                 await self._news.dead_letters(attempted)
         except (StoreBroken, StoreClosed):
@@ -61,7 +63,8 @@ class Recorder:
     async def _record(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
         works_again = after.health == "ok" and before.health in ("failing", "stopped")
         try:
-            settled = await self._store.deliveries.record(self._sink, attempted, after, release=works_again)
+            lane = None if after is self._saved else after
+            settled = await self._store.deliveries.record(self._sink, attempted, lane, release=works_again)
         except (StoreBroken, StoreClosed):
             raise
         except Exception as error:  # noqa: BLE001 - one that cannot be stored must not cost the others their verdicts
@@ -71,5 +74,23 @@ class Recorder:
             else:
                 _log.error("record.crashed", sink=self._sink, exc_info=error)
             return
+        self._saved = after
         if settled:
             self._on_settled()
+
+    def _log(self, attempted: Sequence[Attempted]) -> None:
+        """A line for each verdict, but one for all that arrived together: a backlog would drown the rest."""
+        arrived = [item for item in attempted if item.verdict.state == "delivered"]
+        if len(arrived) > 1:
+            _log.info("deliveries.settled", sink=self._sink, state="delivered", count=len(arrived))
+        for item in attempted:
+            if len(arrived) > 1 and item.verdict.state == "delivered":
+                continue
+            _log.info(
+                "delivery.settled" if item.verdict.state != "waiting" else "delivery.postponed",
+                event_key=item.claim.delivery.event.key,
+                sink=self._sink,
+                state=item.verdict.state,
+                attempt=item.claim.delivery.attempt,
+                reason=item.verdict.reason,
+            )

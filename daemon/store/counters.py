@@ -1,12 +1,13 @@
 """Hourly sums, from which all statistics are read, so that pruning loses none of them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Insert
 
 from daemon.contract import Event
 from daemon.store.text import storable
@@ -77,22 +78,28 @@ def count_up(connection: Connection, counts: Mapping[Count, int]) -> None:
         return
     merged: dict[Count, tuple[int, int]] = {}
     for count, times in counts.items():
-        key = Count(**{**asdict(count), "micros": 0})
+        key = replace(count, micros=0)
         number, micros = merged.get(key, (0, 0))
         merged[key] = (number + times, micros + times * count.micros)
-    statement = upsert(connection, counters)
-    keys = [column.name for column in counters.primary_key]
-    statement = statement.on_conflict_do_update(
-        index_elements=keys,
+    connection.execute(
+        _sum_up(connection.dialect.name),
+        [
+            {**{name: getattr(key, name) for name in _KEYS}, "count": number, "micros": micros}
+            for key, (number, micros) in merged.items()
+        ],
+    )
+
+
+_KEYS = [column.name for column in counters.primary_key]
+
+
+@cache
+def _sum_up(dialect: str) -> Insert:
+    statement = upsert(dialect, counters)
+    return statement.on_conflict_do_update(
+        index_elements=_KEYS,
         set_={
             "count": counters.c.count + statement.excluded["count"],
             "micros": counters.c.micros + statement.excluded["micros"],
         },
-    )
-    connection.execute(
-        statement,
-        [
-            {**{name: getattr(key, name) for name in keys}, "count": number, "micros": micros}
-            for key, (number, micros) in merged.items()
-        ],
     )

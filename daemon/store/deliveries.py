@@ -50,12 +50,7 @@ class Deliveries:
         """Hand out what is due, oldest due first, and count the attempt before it is made."""
 
         def operation(connection: Connection, now: datetime) -> Claimed:
-            rows = connection.execute(
-                _CLAIMABLE.where(deliveries.c.sink == sink, _INNOCENT, deliveries.c.due_at <= now)
-                .order_by(deliveries.c.due_at, deliveries.c.id)
-                .limit(limit)
-                .with_for_update(skip_locked=True, of=deliveries)
-            ).all()
+            rows = connection.execute(_DUE, {"sink_name": sink, "at": now, "number": limit}).all()
             return _hand_out(connection, now, sink, rows, lease)
 
         return await self._database.write(operation)
@@ -87,15 +82,16 @@ class Deliveries:
 
         return await self._database.write(operation)
 
-    async def record(self, sink: str, attempted: Sequence[Attempted], lane: Lane, *, release: bool) -> int:
-        """Store verdicts and the lane's new state; how many deliveries were settled.
+    async def record(self, sink: str, attempted: Sequence[Attempted], lane: Lane | None, *, release: bool) -> int:
+        """Store verdicts and the lane's new state (None: it is as stored); how many deliveries were settled.
 
         `release`: the sink works again, so what waits for its turn after failures falls due now.
         """
 
         def operation(connection: Connection, now: datetime) -> int:
             settled = record_verdicts(connection, now, sink, attempted)
-            save_lane(connection, now, sink, lane)
+            if lane is not None:
+                save_lane(connection, now, sink, lane)
             if release:
                 release_waiting(connection, now, sink)
             return settled
@@ -160,6 +156,13 @@ _CLAIMABLE = (
     .join(events, events.c.id == deliveries.c.event_id)
     .where(WAITING)
 )
+_DUE = (
+    _CLAIMABLE.where(deliveries.c.sink == bindparam("sink_name"), _INNOCENT, deliveries.c.due_at <= bindparam("at"))
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+    .limit(bindparam("number"))
+    .with_for_update(skip_locked=True, of=deliveries)
+)
+_NEXT_DUE = select(func.min(deliveries.c.due_at)).where(WAITING, _INNOCENT, deliveries.c.sink == bindparam("sink_name"))
 
 
 def _hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[Any], lease: timedelta) -> Claimed:
@@ -186,9 +189,7 @@ def _hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[A
                 for claim in claims
             ],
         )
-    next_due_at = connection.execute(
-        select(func.min(deliveries.c.due_at)).where(WAITING, _INNOCENT, deliveries.c.sink == sink)
-    ).scalar()
+    next_due_at = connection.execute(_NEXT_DUE, {"sink_name": sink}).scalar()
     return Claimed(tuple(claims), next_due_at, quarantined)
 
 

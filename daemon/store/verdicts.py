@@ -47,20 +47,16 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
 
     A verdict that comes after its lease, when the attempt number has moved on, changes nothing.
     """
-    current = {
-        row.id: row.attempt
-        for row in connection.execute(
-            select(deliveries.c.id, deliveries.c.attempt).where(
-                deliveries.c.id.in_([item.claim.row_id for item in attempted]),
-                deliveries.c.claimed_at.is_not(None),
-            )
-        )
-    }
+    asked = {"row_ids": [item.claim.row_id for item in attempted]}
+    current = {row.id: row.attempt for row in connection.execute(_UNDER_WAY, asked)}
     attempted = [item for item in attempted if current.get(item.claim.row_id) == item.claim.delivery.attempt]
     if not attempted:
         return 0
-    connection.execute(_SETTLE, [_settlement(item, now) for item in attempted])
-    connection.execute(insert(attempts), [_attempt(item) for item in attempted])
+    reasons = [_shown(item.verdict.reason, REASON_KEPT) for item in attempted]
+    connection.execute(
+        _SETTLE, [_settlement(item, reason, now) for item, reason in zip(attempted, reasons, strict=True)]
+    )
+    connection.execute(_ATTEMPT, [_attempt(item, reason) for item, reason in zip(attempted, reasons, strict=True)])
     progressed = [
         {"row_id": item.claim.row_id, "new_progress": dict(item.report.progress)}
         for item in attempted
@@ -77,6 +73,10 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
     return sum(item.verdict.state != "waiting" for item in attempted)
 
 
+_UNDER_WAY = select(deliveries.c.id, deliveries.c.attempt).where(
+    deliveries.c.id.in_(bindparam("row_ids", expanding=True)), deliveries.c.claimed_at.is_not(None)
+)
+_ATTEMPT = insert(attempts)
 _SETTLE = (
     update(deliveries)
     .where(and_(deliveries.c.id == bindparam("row_id"), deliveries.c.attempt == bindparam("made")))
@@ -94,21 +94,21 @@ _SETTLE = (
 _PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
 
 
-def _settlement(item: Attempted, now: datetime) -> Mapping[str, Any]:
+def _settlement(item: Attempted, reason: str, now: datetime) -> Mapping[str, Any]:
     verdict = item.verdict
     return {
         "row_id": item.claim.row_id,
         "made": item.claim.delivery.attempt,
         "new_state": verdict.state,
         "new_due_at": verdict.due_at,
-        "new_reason": _shown(verdict.reason, REASON_KEPT),
+        "new_reason": reason,
         "new_failures": verdict.failures,
         "new_settled_at": None if verdict.state == "waiting" else now,
         "new_body": redact(item.report.body.decode("utf-8", "replace")).encode()[:BODY_KEPT] or None,
     }
 
 
-def _attempt(item: Attempted) -> Mapping[str, Any]:
+def _attempt(item: Attempted, reason: str) -> Mapping[str, Any]:
     body = item.report.body
     return {
         "delivery_id": item.claim.row_id,
@@ -116,7 +116,7 @@ def _attempt(item: Attempted) -> Mapping[str, Any]:
         "started_at": item.claim.claimed_at,
         "milliseconds": round(item.duration.total_seconds() * 1000),
         "outcome": item.outcome,
-        "reason": _shown(item.verdict.reason, REASON_KEPT),
+        "reason": reason,
         "body_size": len(body),
         "body_digest": sha256(body).digest() if body else None,
         "answer": _shown(item.report.answer, ANSWER_KEPT) or None,

@@ -158,7 +158,7 @@ async def test_every_statement_of_the_ledger_can_be_said_to_postgresql(make_stor
     dialect = postgresql.dialect()
     for clause in said:
         if "ON CONFLICT" not in str(clause):  # said by each dialect's own insert: see daemon/store/upsert.py
-            clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+            clause.compile(dialect=dialect)
 
 
 async def everything_else(store: Store) -> None:
