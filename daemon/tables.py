@@ -62,9 +62,11 @@ events = sa.Table(
     sa.Column("ack_reason", sa.Text),
     sa.Column("relisted", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("source", "external_id"),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
 )
 """`acknowledged_by`: "us", "elsewhere" (gone upstream without us) or "nobody" (our own events).
-`ack_due_at`: not before this time; `digest`: SHA-256 over what is stored, checked when read."""
+`ack_due_at`: not before this time; `digest`: SHA-256 over what is stored, checked when read.
+`deaths`: how often the process died while deliveries of it were under way, since all were last cleared of it."""
 
 sa.Index(
     "ix_events_unacknowledged",

@@ -24,6 +24,8 @@ CRASH_WAIT = timedelta(seconds=5)
 LAST_LOOK_SECONDS = 5.0
 MOST_AHEAD = 128
 """Deliveries claimed before there is room to send them, at most: beyond, larger groups save nothing."""
+MOST_UNRECORDED = 64
+"""Deliveries that were answered and whose verdict is not on disk yet, at most: a crash repeats them (I5)."""
 SOON = timedelta(seconds=0.5)
 """What was claimed ahead is meant to be sent within about this time."""
 
@@ -63,7 +65,9 @@ class Deliver:
         self._lease = policy.deadline * 2
         self._store = store
         self._news = LaneNews(name, alerts)
-        self._recorder = Recorder(name, store, self._news, on_settled, self._rest)
+        self._recorder = Recorder(
+            name, store, self._news, on_settled=on_settled, on_room=self._send_more, on_rest=self._rest
+        )
         self._suspects = suspects
         self._ready: deque[Claim] = deque()
         """Claimed ahead, so that a sink that answers fast never waits for the disk."""
@@ -140,7 +144,7 @@ class Deliver:
         """Use every free slot; a suspect goes first. Whether enough is ready for those to come."""
         now = self._store.database.clock()
         may = self._allowance(now)
-        slots = may.batches if may.flows else 0
+        slots = may.batches if may.flows and self._recorder.unrecorded < MOST_UNRECORDED else 0
         if slots and (suspect := self._suspects.next(self.name)) is not None:
             self._start(self._send_alone(suspect, probe=False))
             slots -= 1
@@ -180,11 +184,14 @@ class Deliver:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        if not self._send_ready():
-            self.wake()
+        self._send_more()
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, StoreClosed | StoreBroken):
             _log.error("delivery.crashed", sink=self.name, exc_info=error)
+
+    def _send_more(self) -> None:
+        if not self._send_ready():
+            self.wake()
 
     async def _send_alone(self, row_id: int, probe: bool) -> None:
         """Try a delivery that an earlier process died over, or beside."""

@@ -15,18 +15,32 @@ class Recorder:
     """Takes verdicts without making their senders wait; says what follows from them once they are on disk."""
 
     def __init__(
-        self, sink: str, store: Store, news: LaneNews, on_settled: Callable[[], None], on_rest: Callable[[], None]
+        self,
+        sink: str,
+        store: Store,
+        news: LaneNews,
+        *,
+        on_settled: Callable[[], None],
+        on_room: Callable[[], None],
+        on_rest: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._store = store
         self._news = news
         self._on_settled = on_settled
+        self._on_room = on_room
         self._on_rest = on_rest
         self._waiting: list[Attempted] = []
+        self._unrecorded = 0
         self._lanes: tuple[Lane, Lane] | None = None
         """Before the first of those that wait, and after the last."""
         self._saved: Lane | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def unrecorded(self) -> int:
+        """Deliveries that the sink has answered for, and whose verdict a crash would lose."""
+        return self._unrecorded
 
     @property
     def busy(self) -> bool:
@@ -36,6 +50,7 @@ class Recorder:
     def add(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
         """Store verdicts soon, and the lane as they left it."""
         self._waiting += attempted
+        self._unrecorded += len(attempted)
         self._lanes = (self._lanes or (before, after))[0], after
         if self._task is None:
             self._task = asyncio.create_task(self._store_all(), name=f"record:{self._sink}")
@@ -51,6 +66,8 @@ class Recorder:
                 attempted, (before, after) = self._waiting, self._lanes
                 self._waiting, self._lanes = [], None
                 await self._record(attempted, before, after)
+                self._unrecorded -= len(attempted)
+                self._on_room()
                 self._log(attempted)
                 await self._news.health(before, after)
                 await self._news.dead_letters(attempted)

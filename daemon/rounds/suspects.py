@@ -14,7 +14,11 @@ from collections.abc import Callable, Collection, Sequence
 from daemon.store import Suspect
 
 WAIT_SECONDS = {1: 1.0, 2: 5.0}
-"""After the start, by number of deaths; beyond, it is given up without being sent."""
+"""After the start, by number of deaths of the event; beyond, it is given up without being sent."""
+SLOW_SECONDS = 2.0
+"""A sink that took so long over a suspect lets those of other sinks go first."""
+OTHERS_FIRST_SECONDS = 1.0
+"""So long after the last one was tried: whichever sink has not asked by then is not able to."""
 
 
 class Suspects:
@@ -23,8 +27,9 @@ class Suspects:
     def __init__(self, suspects: Sequence[Suspect], wake: Callable[[Collection[str]], None]) -> None:
         self._waiting = list(suspects)
         self._wake = wake
-        self._trying = False
-        self._began = time.monotonic()
+        self._trying: str | None = None
+        self._slow: set[str] = set()
+        self._began = self._changed = time.monotonic()
         for deaths in {suspect.deaths for suspect in suspects}:
             asyncio.get_running_loop().call_later(WAIT_SECONDS.get(deaths, 0.0) + 0.01, self._wake_waiting)
 
@@ -34,20 +39,25 @@ class Suspects:
 
     def next(self, sink: str) -> int | None:
         """A suspect of this sink, which is then being tried until `over`; None while another one is."""
-        if self._trying:
+        now = time.monotonic()
+        if self._trying or (sink in self._slow and now < self._changed + OTHERS_FIRST_SECONDS):
             return None
-        age = time.monotonic() - self._began
         for suspect in self._waiting:
-            if suspect.sink == sink and age >= WAIT_SECONDS.get(suspect.deaths, 0.0):
+            if suspect.sink == sink and now - self._began >= WAIT_SECONDS.get(suspect.deaths, 0.0):
                 self._waiting.remove(suspect)
-                self._trying = True
+                self._trying, self._changed = sink, now
                 return suspect.row_id
         return None
 
     def over(self) -> None:
         """The one that was tried has its verdict: the next may go, whichever sink it is for."""
-        self._trying = False
+        now = time.monotonic()
+        if self._trying and now - self._changed > SLOW_SECONDS:
+            self._slow.add(self._trying)
+        self._trying, self._changed = None, now
         self._wake_waiting()
+        if self._slow and self._waiting:
+            asyncio.get_running_loop().call_later(OTHERS_FIRST_SECONDS + 0.01, self._wake_waiting)
 
     def _wake_waiting(self) -> None:
         self._wake({suspect.sink for suspect in self._waiting})

@@ -41,7 +41,9 @@ class Replays:
             extra = [(sink, _missing(connection, selection, sink)) for sink in add_to]
             ids = list(connection.execute(_selected(selection)).scalars())
             for start in range(0, len(ids), CHUNK):
-                connection.execute(_AGAIN.where(deliveries.c.id.in_(ids[start : start + CHUNK])).values(due_at=now))
+                chunk = deliveries.c.id.in_(ids[start : start + CHUNK])
+                connection.execute(_AGAIN.where(chunk).values(due_at=now))
+                connection.execute(_ACQUIT.where(events.c.id.in_(select(deliveries.c.event_id).where(chunk))))
             row = {"state": "waiting", "due_at": now, "reason": "sent on request", "replays": 1}
             added = [{**row, "sink": sink, "event_id": event_id} for sink, missing in extra for event_id in missing]
             if added:
@@ -70,6 +72,10 @@ _AGAIN = update(deliveries).values(
     # What was given up goes on where it got to; else the progress says that nothing is left to do.
     progress=case((deliveries.c.state == "gave_up", deliveries.c.progress), else_=null()),
 )
+
+
+_ACQUIT = update(events).where(events.c.deaths > 0).values(deaths=0)
+"""Whoever asks for an event that killed us wants it tried anew."""
 
 
 def _events_of(selection: Selection) -> Select[int]:

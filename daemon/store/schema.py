@@ -8,16 +8,19 @@ from importlib.resources import files
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
+from sqlalchemy.exc import DBAPIError
 
+from daemon.store import errors
 from daemon.store.errors import StoreMisplaced, StoreRefused
 from daemon.store.place import make_file, sync
 from daemon.tables import metadata
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`; a test holds it to the truth. Knowing it here spares
 a start from importing Alembic unless there is something to migrate."""
 APPLICATION_ID = 0x45764672
 COPIES_KEPT = 3
+_FAULTS_OF_A_REVISION = (None, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
 _version = Table(
     "alembic_version",
@@ -109,6 +112,14 @@ def _migrate(connection: Connection, path: Path) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreRefused(f"{path}: cannot be brought up to date ({error}); nothing was changed") from None
+        except Exception as error:
+            if errors.code(error) not in _FAULTS_OF_A_REVISION:
+                raise
+            what = error.orig if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+            raise StoreRefused(
+                f"{path}: cannot be brought up to date ({what}); nothing was changed: "
+                "install the version before again, and report this"
+            ) from None
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
             raise StoreRefused(f"{path}: the migration left an orphan in {broken[0]}; it was rolled back")
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, and_, bindparam, exists, func, insert, select, update
 
 from daemon.contract import Delivery, Report
 from daemon.retry import Verdict
 from daemon.secrets import redact
 from daemon.store.counters import Count, count_up
 from daemon.store.text import storable
-from daemon.tables import attempts, deliveries
+from daemon.tables import WAITING, attempts, deliveries, events
 
 BODY_KEPT = 16 * 1024
 ANSWER_KEPT = 1024
@@ -29,6 +29,8 @@ class Claim:
     delivery: Delivery
     failures: int
     claimed_at: datetime
+    suspect: bool = False
+    """An earlier process died over it, or beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
     ]
     if progressed:
         connection.execute(_PROGRESS, progressed)
+    if cleared := [{"row_id": item.claim.row_id} for item in attempted if item.claim.suspect]:
+        connection.execute(_CLEARED, cleared)
     counts: Counter[Count] = Counter()
     for item in attempted:
         event = item.claim.delivery.event
@@ -91,6 +95,15 @@ _SETTLE = (
         deaths=0,
     )
 )
+_CLEARED = (
+    update(events)
+    .where(
+        events.c.id == select(deliveries.c.event_id).where(deliveries.c.id == bindparam("row_id")).scalar_subquery(),
+        ~exists().where(WAITING, deliveries.c.event_id == events.c.id, deliveries.c.deaths > 0),
+    )
+    .values(deaths=0)
+)
+"""None of the event's deliveries is suspected any more."""
 _PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
 
 

@@ -39,14 +39,9 @@ class Delivery:
     attempts: tuple[Attempt, ...]
 
     @property
-    def given_up_for_deaths(self) -> bool:
-        """Kept and shown, but sent no more, because so many processes in a row died of it, or beside it."""
-        last = self.attempts[-DEATHS_TO_GIVE_UP:]
-        return (
-            self.state == "gave_up"
-            and [one.outcome for one in last] == ["cut_off"] * DEATHS_TO_GIVE_UP
-            and len({one.life for one in last}) == DEATHS_TO_GIVE_UP
-        )
+    def cut_off_in(self) -> set[int]:
+        """The lives that ended while it was claimed."""
+        return {attempt.life for attempt in self.attempts if attempt.outcome == "cut_off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +120,17 @@ def judge(evidence: Evidence) -> Verdict:
     for call in evidence.calls:
         calls.setdefault((call.event, call.sink), []).append(call)
     stored = {(delivery.event, delivery.sink): delivery for delivery in evidence.deliveries}
+    deaths: dict[str, set[int]] = {}
+    for delivery in evidence.deliveries:
+        deaths.setdefault(delivery.event, set()).update(delivery.cut_off_in)
     for event in evidence.listed:
         for sink in evidence.under_way:
             delivery = stored.get((event, sink))
             if delivery is None:
                 verdict.lost.append(f"{event}: no delivery to {sink} is stored (I3)")
             else:
-                _judge_delivery(delivery, calls.get((event, sink), []), verdict)
+                deadly = len(deaths[event]) >= DEATHS_TO_GIVE_UP
+                _judge_delivery(delivery, calls.get((event, sink), []), verdict, deadly=deadly)
     _judge_completions(evidence, verdict)
     return verdict
 
@@ -156,25 +155,29 @@ def _aliens(evidence: Evidence) -> Iterator[str]:
 
 
 def _beyond_what_was_under_way(evidence: Evidence) -> Iterator[str]:
-    """I5: a kill costs at most one repeat for each delivery that could be under way."""
-    cut_off = Counter(
-        (attempt.life, delivery.sink)
-        for delivery in evidence.deliveries
-        for attempt in delivery.attempts
-        if attempt.outcome == "cut_off"
-    )
+    """I5: a kill costs at most one repeat for each delivery that was with the receiver, or not yet on record."""
+    cut_off = Counter((life, delivery.sink) for delivery in evidence.deliveries for life in delivery.cut_off_in)
     for (life, sink), number in cut_off.items():
         if not evidence.killed[life]:
             yield f"{sink}: {number} attempts cut off in life {life}, which was not killed"
-        elif number > evidence.under_way.get(sink, 0):
-            yield f"{sink}: {number} attempts cut off by the end of life {life}, more than may be under way (I5)"
+    sent = {(call.life, call.sink, call.event) for call in evidence.calls}
+    sent_and_cut_off = Counter(
+        (life, delivery.sink)
+        for delivery in evidence.deliveries
+        for life in delivery.cut_off_in
+        if (life, delivery.sink, delivery.event) in sent
+    )
+    for (life, sink), number in sent_and_cut_off.items():
+        if number > evidence.under_way.get(sink, 0):
+            yield f"{sink}: {number} were sent and cut off by the end of life {life}, more than may be (I5)"
 
 
-def _judge_delivery(delivery: Delivery, calls: Sequence[Call], verdict: Verdict) -> None:
+def _judge_delivery(delivery: Delivery, calls: Sequence[Call], verdict: Verdict, *, deadly: bool) -> None:
+    """`deadly`: so many processes died of the event, or beside it, that what still waits of it may be given up (I8)."""
     name = f"{delivery.event} at {delivery.sink}"
     accepted = Counter(call.life for call in calls if call.accepted)
     verdict.cut_off += sum(attempt.outcome == "cut_off" for attempt in delivery.attempts)
-    if delivery.given_up_for_deaths:
+    if delivery.state == "gave_up" and deadly:
         verdict.given_up += 1
     elif delivery.state != "delivered":
         verdict.lost.append(f"{name}: {delivery.state}, not delivered")

@@ -53,6 +53,9 @@ def test_what_three_processes_died_of_is_given_up_and_not_lost() -> None:
     evidence = replace(GOOD, killed=[True] * 3 + [False], calls=got(0, 1, 2), deliveries=[given_up])
     assert judge(evidence).problems == []
     assert judge(evidence).given_up == 1
+    beside_it = made(state="gave_up", sink="mail")
+    both = replace(evidence, under_way={"hook": 4, "mail": 4}, deliveries=[given_up, beside_it])
+    assert judge(both).problems == []
     in_two_lives = made((0, CUT), (1, CUT), (1, CUT), state="gave_up")
     assert judge(replace(evidence, deliveries=[in_two_lives])).lost
 
@@ -78,7 +81,7 @@ def test_what_three_processes_died_of_is_given_up_and_not_lost() -> None:
         ({"completions": [Completion(2, True, ("1", "7"))]}, "7: completed, but never listed"),
         ({"completions": [Completion(2, False, ("1",)), Completion(2, True, ("1",))]}, "without a reason (W6)"),
         ({"completions": [Completion(1, False, ("1",)), Completion(2, True, ("1",))]}, "without a reason (W6)"),
-        ({"under_way": {"hook": 0}}, "more than may be under way (I5)"),
+        ({"under_way": {"hook": 0}}, "more than may be (I5)"),
         ({"killed": [False, True, False]}, "which was not killed"),
     ],
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from daemon.rounds.deliver import MOST_UNRECORDED
 from daemon.simulator.exchange import Seen, Stage
 from sinks.registry import SinkKinds
 from tests.acceptance.conftest import World
@@ -43,9 +44,10 @@ def born(world: World) -> Life:
 
 
 def under_way() -> dict[str, int]:
-    """How many deliveries of each sink may be under way at once."""
+    """How many deliveries of each sink may be with the receiver, or answered and not yet on record."""
     kinds = {kind: SinkKinds().load(kind) for kind in set(KINDS.values())}
-    return {name: kinds[kind].concurrency * kinds[kind].batch_limit for name, kind in KINDS.items()}
+    at_once = {kind: each.concurrency * each.batch_limit for kind, each in kinds.items()}
+    return {name: max(at_once[kind], MOST_UNRECORDED) + at_once[kind] for name, kind in KINDS.items()}
 
 
 def unsettled(world: World, stage: Stage, seen: Seen) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from daemon.contract import Delivered, TryLater
 from daemon.lane import Lane
 from daemon.store import Store
-from daemon.store.deliveries import DEATHS_TO_QUARANTINE
+from daemon.store.claims import DEATHS_TO_QUARANTINE
 from tests.ledger import (
     LEASE,
     NOON,

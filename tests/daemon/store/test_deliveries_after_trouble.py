@@ -6,7 +6,8 @@ import pytest
 
 from daemon.contract import Delivered, TryLater
 from daemon.store import Store
-from daemon.store.deliveries import DEATHS_TO_QUARANTINE, Suspect
+from daemon.store.claims import DEATHS_TO_QUARANTINE
+from daemon.store.deliveries import Suspect
 from tests.ledger import LEASE, NOON, ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
 
 

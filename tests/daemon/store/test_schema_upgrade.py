@@ -18,6 +18,7 @@ from daemon.store import schema
 from tests.ledger import Stores, add, opened, planned
 
 ROOT = Path(__file__).parents[3]
+NEXT = f"{int(schema.HEAD) + 1:04}"
 
 
 OPEN = """
@@ -66,10 +67,10 @@ def upgrade(tmp_path: Path, database: Path) -> Callable[[str], subprocess.Comple
         for package in ("daemon", "migrations"):
             shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
         module = tree / "daemon" / "store" / "schema.py"
-        module.write_text(module.read_text().replace('HEAD = "0001"', 'HEAD = "0002"'))
-        (tree / "migrations" / "versions" / "0002_next.py").write_text(
+        module.write_text(module.read_text().replace(f'HEAD = "{schema.HEAD}"', f'HEAD = "{NEXT}"'))
+        (tree / "migrations" / "versions" / f"{NEXT}_next.py").write_text(
             "import os\nimport sqlalchemy as sa\nfrom alembic import op\n"
-            f'revision, down_revision = "0002", "0001"\n\ndef upgrade():{revision}'
+            f'revision, down_revision = "{NEXT}", "{schema.HEAD}"\n\ndef upgrade():{revision}'
         )
         command = [sys.executable, "-c", OPEN, str(database)]
         environment = os.environ | {"PYTHONPATH": str(tree)}
@@ -103,7 +104,7 @@ def counted(path: Path) -> dict[str, int]:
 
 
 def copy_of(database: Path) -> Path:
-    return database.with_name("eventferry.db.before-0002-from-0001.copy")
+    return database.with_name(f"eventferry.db.before-{NEXT}-from-{schema.HEAD}.copy")
 
 
 Upgrade = Callable[[str], subprocess.CompletedProcess[str]]
@@ -118,7 +119,7 @@ def test_f18_an_upgrade_keeps_every_row_and_a_copy_of_what_was(
     assert counted(copy_of(database)) == filled
     assert stat.S_IMODE(copy_of(database).stat().st_mode) == 0o600
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (NEXT,)
         assert connection.execute("SELECT count(note) FROM events").fetchone() == (0,)
     assert not list(database.parent.glob("*.part*"))
 

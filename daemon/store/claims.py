@@ -1,0 +1,133 @@
+"""Handing out deliveries for an attempt that is counted before it is made, in a transaction of the caller's."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+
+from daemon.contract import Delivery, Event, delivery_id
+from daemon.store.counters import Count, count_up
+from daemon.store.text import digest_of
+from daemon.store.verdicts import Claim
+from daemon.tables import WAITING, attempts, deliveries, events
+
+DEATHS_TO_QUARANTINE = 3
+"""An event that the process did not survive sending so often is not sent again by itself, to whichever sink."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What may be sent now, and when to look again if it was nothing."""
+
+    claims: tuple[Claim, ...]
+    next_due_at: datetime | None
+    quarantined: int = 0
+
+
+INNOCENT = or_(deliveries.c.deaths == 0, deliveries.c.claimed_at.is_not(None))
+"""What an earlier process died over, or beside, is not claimed with the rest: see `daemon/rounds/suspects.py`.
+What is still claimed was claimed by this process, which lives: its attempt got lost in another way."""
+
+CLAIMABLE = (
+    select(
+        deliveries.c.id,
+        deliveries.c.attempt,
+        deliveries.c.failures,
+        deliveries.c.deaths,
+        deliveries.c.replays,
+        deliveries.c.claimed_at,
+        deliveries.c.progress,
+        deliveries.c.event_id,
+        events.c.deaths.label("event_deaths"),
+        events.c.source,
+        events.c.external_id,
+        events.c.channel,
+        events.c.kind,
+        events.c.occurred_at,
+        events.c.data,
+        events.c.raw,
+        events.c.digest,
+    )
+    .join(events, events.c.id == deliveries.c.event_id)
+    .where(WAITING)
+)
+_NEXT_DUE = select(func.min(deliveries.c.due_at)).where(WAITING, INNOCENT, deliveries.c.sink == bindparam("sink_name"))
+
+
+def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[Any], lease: timedelta) -> Claimed:
+    """Claim these rows, as `CLAIMABLE` brings them; what is damaged, or killed us too often, is given up instead."""
+    claims: list[Claim] = []
+    quarantined = 0
+    for row in rows:
+        deaths = max(row.deaths, row.event_deaths)
+        if row.claimed_at is not None:
+            deaths += 1
+            note_cut_off(connection, row)
+        damaged = row.digest != digest_of(row.kind, row.channel, row.data, row.raw)
+        if damaged or deaths >= DEATHS_TO_QUARANTINE:
+            quarantined += 1
+            died = f"the daemon died {deaths} times while sending it"
+            _quarantine(connection, now, row.id, f"{'its stored content is damaged' if damaged else died}; not sent")
+            count_up(connection, {Count.of_delivery(row.source, row.kind, sink, "gave_up", now): 1})
+        else:
+            claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
+    if claims:
+        connection.execute(
+            _TAKE,
+            [
+                {"row_id": claim.row_id, "until": now + lease, "at": now, "new_failures": claim.failures}
+                for claim in claims
+            ],
+        )
+    next_due_at = connection.execute(_NEXT_DUE, {"sink_name": sink}).scalar()
+    return Claimed(tuple(claims), next_due_at, quarantined)
+
+
+_TAKE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("row_id"))
+    .values(
+        due_at=bindparam("until"),
+        attempt=deliveries.c.attempt + 1,
+        claimed_at=bindparam("at"),
+        tried_at=bindparam("at"),
+        failures=bindparam("new_failures"),
+    )
+)
+
+
+def _claim(row: Any, sink: str, now: datetime, *, cut_off: bool) -> Claim:
+    event = Event(row.source, row.external_id, row.channel, row.kind, row.occurred_at, json.loads(row.data))
+    delivery = Delivery(
+        id=delivery_id(row.source, row.external_id, sink),
+        event=event,
+        attempt=row.attempt + 1,
+        progress=row.progress or {},
+        replays=row.replays,
+    )
+    return Claim(row.id, delivery, row.failures + cut_off, now, suspect=row.deaths > 0)
+
+
+def note_cut_off(connection: Connection, row: Any) -> None:
+    """Put on record that an attempt got no verdict."""
+    connection.execute(
+        insert(attempts).values(
+            delivery_id=row.id,
+            attempt=row.attempt,
+            started_at=row.claimed_at,
+            outcome="cut_off",
+            reason="the daemon ended before an answer was recorded; the receiver may have it",
+        )
+    )
+    connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(deaths=deliveries.c.deaths + 1))
+
+
+def _quarantine(connection: Connection, now: datetime, row_id: int, reason: str) -> None:
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == row_id)
+        .values(state="gave_up", reason=reason, due_at=None, claimed_at=None, settled_at=now)
+    )
