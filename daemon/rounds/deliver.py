@@ -152,7 +152,7 @@ class Deliver:
             number = min(self._policy.batch_limit, len(self._ready))
             self._start(self._send([self._ready.popleft() for _ in range(number)], probe=False))
             slots -= 1
-        return may.flows and len(self._ready) > self._ahead // 2
+        return may.flows and len(self._ready) > self._ahead // 2 and not self._gone_stale(now)
 
     async def _claim_ahead(self, now: datetime) -> timedelta | None:
         """Claim for the free slots, and beyond them as much as goes out soon."""

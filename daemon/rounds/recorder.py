@@ -8,6 +8,9 @@ from daemon.lane import Lane
 from daemon.rounds.lane_news import LaneNews
 from daemon.store import Attempted, Store, StoreBroken, StoreClosed
 
+GATHER_SECONDS = 0.01
+"""Verdicts wait so long for company: nobody waits for them, and a transaction costs as much as ten of them."""
+
 _log = log.get(__name__)
 
 
@@ -63,6 +66,7 @@ class Recorder:
     async def _store_all(self) -> None:
         try:
             while self._lanes is not None:
+                await asyncio.sleep(GATHER_SECONDS)
                 attempted, (before, after) = self._waiting, self._lanes
                 self._waiting, self._lanes = [], None
                 await self._record(attempted, before, after)

@@ -4,8 +4,11 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from daemon.contract import Delivery, Report
-from tests.daemon.rounds.lanes import Scripted, accept, running, until
+from daemon.rounds import suspects as module
+from tests.daemon.rounds.lanes import STATES, Answer, Scripted, accept, running, until
 from tests.daemon.rounds.world import LEASE, Hand, arrive, look, opened
 
 
@@ -81,5 +84,68 @@ def test_after_the_third_death_it_is_given_up_unsent_and_told(tmp_path: Path) ->
             assert (len(sink.got), len(mail.got)) == (0, 1)
         states = look(tmp_path, "SELECT state, reason FROM deliveries WHERE sink = 'one'")
         assert states == [("gave_up", "the daemon died 3 times while sending it; not sent")]
+
+    asyncio.run(scenario())
+
+
+def test_a_sink_that_hangs_over_a_suspect_lets_those_of_other_sinks_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F42: after a crash too, who is healthy waits for one deadline of who is not, and no more."""
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        order: list[str] = []
+
+        def noting(name: str, seconds: float) -> Answer:
+            async def answer(delivery: Delivery) -> Report:
+                order.append(name)
+                await asyncio.sleep(seconds)
+                return await accept(delivery)
+
+            return answer
+
+        clock = Hand()
+        async with opened(tmp_path, clock, ["a", "b"]) as store:
+            await arrive(store, 2, "a", "b")
+        await die_over(tmp_path, clock, "a", "b")
+        async with running(tmp_path, clock, a=Scripted(noting("a", 0.3)), b=Scripted(noting("b", 0))) as lanes:
+            await until(lambda: lanes.settled == 4)
+        assert order == ["a", "b", "b", "a"]
+
+    asyncio.run(scenario())
+
+
+def test_i8_what_kills_us_at_several_sinks_is_counted_once_for_all_of_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Hand()
+        async with opened(tmp_path, clock, ["a", "b"]) as store:
+            await arrive(store, 1, "a", "b")
+        await die_over(tmp_path, clock, "a", "b")
+        for sink in ("a", "b"):
+            async with opened(tmp_path, clock, ["a", "b"]) as store:
+                suspects = await store.deliveries.void_claims()
+                (alone,) = [each for each in suspects if each.sink == sink]
+                assert (await store.deliveries.claim_suspect(sink, alone.row_id, lease=LEASE)).claims
+        a, b = Scripted(), Scripted()
+        async with running(tmp_path, clock, a=a, b=b) as lanes:
+            lanes.wake()
+            await until(lambda: look(tmp_path, STATES) == [("gave_up", 2)])
+            assert (a.got, b.got) == ([], [])
+
+    asyncio.run(scenario())
+
+
+def test_a_suspect_that_lives_through_its_attempt_is_cleared_with_its_event(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Hand()
+        async with opened(tmp_path, clock, ["a", "b"]) as store:
+            await arrive(store, 1, "a", "b")
+        await die_over(tmp_path, clock, "a", "b")
+        assert look(tmp_path, "SELECT deaths FROM events") == [(0,)]
+        async with running(tmp_path, clock, a=Scripted(), b=Scripted()) as lanes:
+            assert look(tmp_path, "SELECT deaths FROM events") == [(1,)]
+            await until(lambda: lanes.settled == 2)
+        assert look(tmp_path, "SELECT deaths FROM events") == [(0,)]
 
     asyncio.run(scenario())
