@@ -34,7 +34,7 @@ PIP := -m pip --quiet --quiet --disable-pip-version-check --no-input install --n
 FROM_LOCK := --require-hashes --only-binary :all: --requirement
 FROM_HERE := --no-index --no-build-isolation
 
-.PHONY: help demo run test lint check lock install uninstall clean
+.PHONY: help demo run test lint check soak fuzz bench lock install uninstall clean
 
 help: ## Explain the targets (what `make` alone does)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,18 @@ lint: $(DEV) ## Run the static checks: format, ruff, mypy --strict, import contr
 	@$(VENV)/bin/lint-imports --no-logo
 
 check: lint test ## Run all that a change must pass: lint, then test
+
+soak: $(DEV) ## Kill it, cut its power, freeze it, throttle it: the long trials of docs/reliability.md (two hours)
+	@$(VENV)/bin/python -m tests.soak --cycles 1000 --seed 1
+	@$(VENV)/bin/python -m tests.soak.syscalls
+	@$(VENV)/bin/python -m tests.soak.powercut --states 10000
+	@$(VENV)/bin/python -m tests.soak.manners --answers 10000 --seed 1
+
+fuzz: $(DEV) ## Feed a million damaged inputs to everything that parses or renders (20 minutes; SEED=2 for others)
+	@$(VENV)/bin/python -m tests.fuzz --inputs 1000000 --seed $(or $(SEED),1)
+
+bench: $(DEV) ## Measure speed and memory, beside what people would use instead (20 minutes; ARGS=--quick for a hint)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 lock: ## Rewrite both locks after a change of pyproject.toml; pins that still fit stay (delete a lock to renew them all)
 	$(require-python)
