@@ -2,6 +2,7 @@
 
 import base64
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import responses
@@ -28,10 +29,8 @@ _LATER = {401, 403, 404, 405, 408, 425, 429}
 """Beside 5xx. A deploy of a minute answers 404 or 403 and must lose nothing."""
 _NEVER = {501, 505}
 """The 5xx that repeating cannot mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.6"""
-_SHORTEST_TOKEN = 16
-"""A part of a URL that is shorter is a word, which innocent texts may hold."""
-_TOKEN_LENGTH = 16
-"""A part of a path or query that is this long is taken for a token: receivers echo what was called."""
+SHORTEST_TOKEN = 16
+"""A part of a URL, or a user's name, that is this long is taken for a token: receivers repeat what they are sent."""
 _DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com\.?")
 
 
@@ -100,14 +99,22 @@ def parse_url(text: str) -> Target:
     authorization = None
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        encoded = base64.b64encode(pair.encode()).decode()
-        authorization = f"Basic {encoded}"
-        remember(encoded)
-        remember(unquote(parts.password or ""))
-    for part in (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))):
-        if len(part) >= _SHORTEST_TOKEN:
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        remember_credentials(authorization)
+    for part in (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.username or ""):
+        if len(part) >= SHORTEST_TOKEN:
+            remember(part)
             remember(unquote(part))
     return Target(parts._replace(netloc=place, fragment="").geturl(), authorization)
+
+
+def remember_credentials(header: str) -> None:
+    """Treat what a header proves with as a secret by itself: receivers repeat it without its scheme, or decoded."""
+    scheme, _, credentials = header.strip().partition(" ")
+    remember(credentials.strip())
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            remember(base64.b64decode(credentials).decode().partition(":")[2])
 
 
 def split_url(text: str) -> SplitResult:

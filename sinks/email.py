@@ -16,7 +16,7 @@ from daemon.contract import Delivered, Delivery, Outcome, Rejected, Report, Sink
 from daemon.expression import Template
 from daemon.http import Http, tls_context
 from daemon.secrets import ConfigPath, Secret, remember
-from sinks._http import Timeout, safe, safe_line
+from sinks._http import SHORTEST_TOKEN, Timeout, safe, safe_line
 from sinks._layout import compose, headline
 from sinks._mail import build, subject_line
 from sinks._smtp_answer import Unfit, judge_reply, judge_trouble, settle
@@ -73,6 +73,8 @@ class EmailSink(Sink):
         def _username_is_one_line(cls, username: str | None) -> str | None:
             if username is not None and not username.isprintable():
                 raise ValueError("must hold no line ends or control characters")
+            if username is not None and "@" not in username and len(username) >= SHORTEST_TOKEN:
+                remember(username)
             return username
 
         @field_validator("ca_file")

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hmac
-import json
 import re
 from datetime import datetime, timedelta
 
@@ -14,7 +13,7 @@ from daemon.contract import Delivery, Report, Sink, Unreachable
 from daemon.http import CallFailed, Http
 from daemon.secrets import Secret, remember
 from sinks._envelope import encode, envelope
-from sinks._http import ANSWER_LIMIT, Timeout, answer_text, judge, judge_failure, parse_url
+from sinks._http import ANSWER_LIMIT, Timeout, answer_text, judge, judge_failure, parse_url, remember_credentials
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -57,11 +56,13 @@ class WebhookSink(Sink):
         def _headers_are_free(cls, headers: dict[str, Secret]) -> dict[str, Secret]:
             for name, value in headers.items():
                 if not _HEADER_NAME.fullmatch(name):
-                    raise ValueError(f"{json.dumps(name[:80])} is not the name of a header")
+                    # Not quoted: it may be the value, at the wrong side of the "=".
+                    raise ValueError('what stands before a "=" is not the name of a header, such as "Authorization"')
                 if _OURS.fullmatch(name):
                     raise ValueError(f'"{name[:80]}" is set by Eventferry itself')
                 if not _HEADER_VALUE.fullmatch(value.reveal()):
                     raise ValueError(f'the value of "{name[:80]}" must be a single line of ASCII')
+                remember_credentials(value.reveal())
             return headers
 
         @model_validator(mode="after")

@@ -3,6 +3,7 @@
 import zoneinfo
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -74,6 +75,13 @@ class DaemonSettings(_Table):
     """An HTTP proxy for all outgoing HTTP, such as "http://user:password@host:3128"."""
     first_start: Literal["send", "record"] = "send"
     """What to do with events that already wait when the database is new: send them, or only record them."""
+
+    @field_validator("database", mode="before")
+    @classmethod
+    def _database_is_a_file(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value:  # as a path, its password would be shown wherever the path is
+            raise ValueError("must be the path of a file, not a URL: the ledger is an SQLite file")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -172,6 +180,7 @@ class Settings:
     sinks: dict[str, SinkCommon]
 
 
+@cache
 def table_model(kind: str, common: type[Common], own: type[BaseModel]) -> type[Common]:
     """Make the model of a table from what all kinds share and what this one adds."""
     bases: Any = (common, own)

@@ -3,14 +3,17 @@
 import base64
 import json
 import os
+import re
 import secrets as random_secrets
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from daemon.secrets import MASK, ConfigPath, Secret, credential_paths, redact, relative_to, remember
+from daemon.secrets import MASK, ConfigPath, Secret, _Known, credential_paths, redact, relative_to, remember
 
 
 class Table(BaseModel):
@@ -139,6 +142,36 @@ def test_a_known_secret_is_redacted_in_every_form_it_could_take() -> None:
         assert text.startswith("before ")
         assert MASK in text
         assert text.endswith("after")
+
+
+@pytest.mark.parametrize("ahead", range(3))
+def test_a_known_secret_is_redacted_wherever_it_stands_in_base64(ahead: int) -> None:
+    value = fresh()
+    remember(value)
+    whole = base64.b64encode(b"a" * ahead + value.encode() + b"; more").decode()
+    assert re.fullmatch(r".{0,3}\*\*\*.{,12}", redact(whole))
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{8}[0-9][A-Za-z0-9_-]{8,40}", fullmatch=True), st.text(), st.text(), st.data())
+def test_a_part_of_a_secret_that_somebody_cut_is_redacted(
+    value: str, before: str, after: str, data: st.DataObject
+) -> None:
+    """S15: any twelve characters in a row, whatever stands around them."""
+    known = _Known()
+    known.add(value)
+    start = data.draw(st.integers(0, len(value) - 12))
+    end = data.draw(st.integers(start + 12, len(value)))
+    shown = known.redact(f"{before}{value[start:end]}{after}")
+    assert not any(value[at : at + 12] in shown for at in range(len(value) - 11))
+    assert shown.startswith(before[:-12]) or value[:6] in before
+    assert MASK in shown
+
+
+def test_innocent_words_are_not_taken_for_parts_of_a_secret() -> None:
+    for secret in ("https://www.shop.example/hooks/a0", "correct-horse-battery-staple", "Bearer x0y1z2x0y1z2x0y1z2"):
+        remember(secret)
+    innocent = "https://www.shop.example/, correct-horse, Bearer x, x0y1z2x0y1"
+    assert redact(innocent) == innocent
 
 
 def test_a_short_value_would_blank_out_innocent_text() -> None:

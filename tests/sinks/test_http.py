@@ -6,7 +6,7 @@ import pytest
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import Answer, CallFailed
 from daemon.secrets import redact, remember
-from sinks._http import answer_text, judge, judge_failure, parse_url
+from sinks._http import answer_text, judge, judge_failure, parse_url, remember_credentials
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -109,3 +109,10 @@ def test_what_is_no_web_address_is_refused_without_repeating_it(url: str) -> Non
 def test_a_discord_webhook_is_sent_to_its_own_kind_of_sink(url: str) -> None:
     with pytest.raises(ValueError, match='type = "discord"'):
         parse_url(url)
+
+
+@pytest.mark.parametrize("header", ["Bearer t0ken-of-mine", "Basic YW5uOnQwa2VuLW9mLW1pbmU="])
+def test_credentials_are_redacted_without_their_scheme_and_decoded(header: str) -> None:
+    remember(header)  # as Secret does
+    remember_credentials(header)
+    assert redact(f"unknown: {header.split(' ')[-1]}, t0ken-of-mine") == "unknown: ***, ***"
