@@ -1,6 +1,7 @@
 """The daemon as a whole: started in the order in which parts need each other, stopped in the reverse."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from daemon import __version__, log
 from daemon.app.build import BuiltSink, build_sinks, build_sources, route
+from daemon.app.guard import watches
 from daemon.app.operator import Operator
 from daemon.clock import SteadyClock
 from daemon.contract import Sink, Source
@@ -24,15 +26,18 @@ from daemon.rounds.prune import Prune
 from daemon.rounds.suspects import Suspects
 from daemon.schedule import Round, Schedule, after_one, watch_clock
 from daemon.settings import Loaded, SourceCommon
-from daemon.store import Store, StoreBroken, StoreRefused
+from daemon.store import Store
 from daemon.upstream import Pace
 
 SETTLE_PAUSE = timedelta(seconds=1)
 """After a delivery is settled its event is completed this much later, together with others."""
 FLUSH_SECONDS = 5.0
+RECORD_SECONDS = 3.0
 LARGEST_STEP = timedelta(days=1)
-PAUSED_LOOK = timedelta(seconds=1)
+HELD_LOOK = timedelta(seconds=1)
 PRUNE_AFTER_START = timedelta(minutes=2)
+GARBAGE_THRESHOLD = 10_000
+"""Objects. With the usual 700 a delivery or two would set off a collection."""
 
 _log = log.get(__name__)
 
@@ -58,12 +63,16 @@ class Daemon:
         self._tasks: list[asyncio.Task[Any]] = []
         self._control: ControlServer | None = None
         self._prune: Prune | None = None
+        self._stepped_by = timedelta()
         self.operator = Operator(self.store, self._lanes)
         self.stop_wanted = asyncio.Event()
 
     async def open(self) -> None:
         """Take the database, remember what was, build lanes and rounds. Raises StoreRefused."""
         await self.store.database.open()
+        await self.store.database.unless_full(self._build())
+
+    async def _build(self) -> None:
         settings = self._loaded.settings
         await self.store.gates.load()
         self._suspects = Suspects(await self.store.deliveries.void_claims(), self._wake)
@@ -108,7 +117,8 @@ class Daemon:
         """Begin to send, to complete what was left over, then to poll."""
         self._tasks = [asyncio.create_task(lane.run(), name=f"lane:{name}") for name, lane in self._lanes.items()]
         self._tasks.append(asyncio.create_task(watch_clock(self._clock, self._stepped), name="clock"))
-        self._tasks.append(asyncio.create_task(self._check_database(), name="check"))
+        looks = watches(self.store.database, on_room=partial(self._wake, self._lanes))
+        self._tasks += [asyncio.create_task(look, name="database") for look in looks]
         self._control = ControlServer(
             socket_path(self._loaded.database), {**self.operator.commands(), "ping": self._ping}
         )
@@ -116,11 +126,15 @@ class Daemon:
         self._schedule.start()
         for name, collect in self._collects.items():
             acknowledge = self._acknowledge_round(name)
-            self._schedule.add(f"acknowledge:{name}", self._unless_paused(acknowledge), first=SETTLE_PAUSE)
+            self._schedule.add(f"acknowledge:{name}", self._unless_held(acknowledge), first=SETTLE_PAUSE)
             # What an earlier process delivered but did not complete is completed before the first sweep.
-            self._schedule.add(f"collect:{name}", self._unless_paused(after_one(acknowledge, collect)))
+            self._schedule.add(f"collect:{name}", self._unless_held(after_one(acknowledge, collect)))
         if self._prune is not None:
             self._schedule.add("prune", self._prune, first=PRUNE_AFTER_START)
+        # What was made up to here lives as long as the process: no use in looking through it for garbage.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
         _log.info(
             "daemon.started",
             version=__version__,
@@ -131,15 +145,12 @@ class Daemon:
         )
 
     def _acknowledge_round(self, name: str) -> Round:
-        async def nothing() -> timedelta | None:
-            return None
+        return self._acknowledges[name] if self._acknowledging else _nothing
 
-        return self._acknowledges[name] if self._acknowledging else nothing
-
-    def _unless_paused(self, round_: Round) -> Round:
+    def _unless_held(self, round_: Round) -> Round:
         async def look() -> timedelta | None:
-            if any(lane.paused for lane in self._lanes.values()):
-                return PAUSED_LOOK
+            if self.store.database.disk_full or any(lane.paused for lane in self._lanes.values()):
+                return HELD_LOOK
             return await round_()
 
         return look
@@ -153,7 +164,7 @@ class Daemon:
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             stop.cancel()
-            _log.error("store.broken", reason=str(broken.result()), database=str(self._loaded.database))
+            _log.error("store.broken", reason=str(broken.result()))
             await self.abandon()
             return 74
         await self.stop()
@@ -161,6 +172,8 @@ class Daemon:
 
     def _listen_to_signals(self) -> None:
         def on_signal(number: signal.Signals) -> None:
+            if self.stop_wanted.is_set() and number == signal.SIGHUP:
+                return  # kernel and shell may each send one when a terminal closes
             if self.stop_wanted.is_set():
                 _log.warning("daemon.stopped_at_once", signal=number.name)
                 log.shutdown()
@@ -168,7 +181,8 @@ class Daemon:
             _log.info("daemon.stopping", signal=number.name)
             self.stop_wanted.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        for number in (signal.SIGTERM, signal.SIGINT, *(() if under_nohup else (signal.SIGHUP,))):
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
     async def once(self) -> list[str]:
@@ -187,16 +201,16 @@ class Daemon:
     async def stop(self) -> None:
         """Start nothing new, let what runs end, flush verdicts and completions, close everything."""
         within = self._loaded.settings.daemon.stop_timeout
-        lanes = [lane.stop(within) for lane in self._lanes.values()]
-        cut_off, _ = await asyncio.gather(
-            asyncio.gather(*lanes), self._schedule.stop(min(within, timedelta(seconds=5)))
-        )
+        lanes = [asyncio.create_task(lane.stop(within)) for lane in self._lanes.values()]
+        schedule = asyncio.create_task(self._schedule.stop(min(within, timedelta(seconds=5))))
+        # Verdicts that wait for room on the disk must not keep the process from ending.
+        ended, _ = await asyncio.wait([schedule, *lanes], timeout=within.total_seconds() + RECORD_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 for name in self._acknowledges:
                     await self._acknowledge_round(name)()
         await self._close()
-        _log.info("daemon.stopped", cut_off=sum(cut_off))
+        _log.info("daemon.stopped", cut_off=sum(lane.result() for lane in lanes if lane in ended))
 
     async def abandon(self) -> None:
         """Stop without writing: the database cannot be trusted any more."""
@@ -225,22 +239,21 @@ class Daemon:
             self._schedule.hasten(f"acknowledge:{name}", SETTLE_PAUSE)
 
     async def _stepped(self, step: timedelta) -> None:
-        if abs(step) > LARGEST_STEP and self._prune is not None:
+        self._stepped_by += step
+        if abs(self._stepped_by) > LARGEST_STEP and self._prune is not None:
             self._prune.suspended = True
+        # What is known here moves with the clock at once; what is stored, in its turn among the writes.
         for lane in self._lanes.values():
             lane.shift(step)
-        await self.store.shift(step)
-        self._wake(self._lanes)
         for line in self._lines:
             line.shift(step)
         self._schedule.rearm()
-
-    async def _check_database(self) -> None:
-        try:
-            await self.store.database.check_in_background()
-        except StoreRefused as refused:
-            if not self.store.database.broken.done():
-                self.store.database.broken.set_result(StoreBroken(str(refused)))
+        await self.store.shift(step, {name: lane.lane for name, lane in self._lanes.items()})
+        self._wake(self._lanes)
 
     async def _ping(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return {"pid": os.getpid(), "version": __version__, "disk_full": self.store.database.disk_full}
+
+
+async def _nothing() -> None:
+    """A round that is not to take place."""

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
+
+from daemon.store.errors import Displaced
+from daemon.store.place import inodes
 
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -23,8 +26,22 @@ _PRAGMAS = {
 
 
 def writing_engine(path: Path) -> Engine:
-    """For the one writer: each transaction takes the write lock as it begins, so that none fails half-way for it."""
-    return _engine(path, "BEGIN IMMEDIATE", mode="rw")
+    """For the one writer: each transaction takes the write lock as it begins, so that none fails half-way for it.
+
+    A file that was removed or exchanged can still be written to, for nobody: committing to it is an error.
+    """
+    engine = _engine(path, "BEGIN IMMEDIATE", mode="rw")
+
+    @event.listens_for(engine, "begin")
+    def _remember(connection: Connection) -> None:
+        connection.info.setdefault("inodes", inodes(path))
+
+    @event.listens_for(engine, "commit")
+    def _require_in_place(connection: Connection) -> None:
+        if inodes(path) != connection.info["inodes"]:
+            raise Displaced(path)
+
+    return engine
 
 
 def reading_engine(path: Path) -> Engine:
@@ -40,7 +57,7 @@ def looking_engine(path: Path) -> Engine:
 def _engine(path: Path, begin: str, *, mode: str, query_only: bool = False) -> Engine:
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
     engine = create_engine(
-        "sqlite+pysqlite://",
+        URL.create("sqlite+pysqlite", database=str(path)),  # to name it in errors
         creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
         poolclass=QueuePool,
         pool_size=2,

@@ -1,5 +1,6 @@
 """What can be wrong with the database: in words for people, and in SQLite's codes."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ UNUSABLE = UNTRUSTWORTHY | {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sq
 """What no writer can go on after."""
 
 _NEXT_STEP = {
+    sqlite3.SQLITE_IOERR: "look for errors of the disk (dmesg), then start again: the file is checked then",
+    sqlite3.SQLITE_CORRUPT: "look for errors of the disk (dmesg), or restore a copy",
+    sqlite3.SQLITE_NOTADB: "restore a copy",
     sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_BUSY: "end the other program that uses it",
     sqlite3.SQLITE_CANTOPEN: "check the owner of the file and its folder",
@@ -55,6 +59,22 @@ class StoreClosed(Exception):
     """The store was closed before this was done; a write has then not happened."""
 
 
+class StoreOverdue(Exception):
+    """A query took too long and was ended (exit code 75)."""
+
+    exit_code = 75
+
+
+class Displaced(sqlite3.OperationalError):
+    """What SQLite would say had it looked: the file that it writes to is not the one that is there."""
+
+    sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+    sqlite_errorname = "SQLITE_READONLY_DBMOVED"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path.name} or {path.name}-wal was removed or exchanged while it was in use")
+
+
 def code(error: Exception) -> int | None:
     """SQLite's primary result code, where the error has one."""
     found = getattr(_origin(error), "sqlite_errorcode", None)
@@ -62,10 +82,16 @@ def code(error: Exception) -> int | None:
 
 
 def sentence(error: Exception) -> str:
-    """What SQLite says, without the statement and its parameters, which hold event data."""
+    """What SQLite says and what to do, without the statement and its parameters, which hold event data."""
     origin = _origin(error)
     name = getattr(origin, "sqlite_errorname", None)
-    return f"{name}: {origin}" if name else str(origin)
+    return f"{name}: {origin}; {_next_step(error)}" if name else str(origin)
+
+
+def _next_step(error: Exception) -> str:
+    if isinstance(_origin(error), Displaced):
+        return "put back what was there, or restore a copy, then start again"
+    return _NEXT_STEP.get(code(error) or 0, "restore a copy")
 
 
 def _origin(error: Exception) -> BaseException:
@@ -83,7 +109,9 @@ def refusing(path: Path) -> Iterator[None]:
             f"{path}: uid {os.geteuid()} may not use {name}; check the owner of the file and its folder"
         ) from None
     except OSError as error:
-        raise StoreRefused(f"{path}: cannot be used ({error.strerror}); nothing was changed") from None
+        step = "make room on the disk, " if error.errno == errno.ENOSPC else ""
+        raise StoreRefused(f"{path}: cannot be used ({error.strerror}); {step}nothing was changed") from None
     except (DBAPIError, sqlite3.Error) as error:
-        step = _NEXT_STEP.get(code(error) or 0, "restore a copy")
-        raise StoreRefused(f"{path}: cannot be used ({_origin(error)}); {step}, nothing was changed") from None
+        raise StoreRefused(
+            f"{path}: cannot be used ({_origin(error)}); {_next_step(error)}, nothing was changed"
+        ) from None

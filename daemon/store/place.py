@@ -28,6 +28,9 @@ def require_usable_place(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise StoreMisplaced(f"{path}: the folder {folder} does not exist; make it, or set [daemon] database")
+    if path.is_symlink():
+        # SQLite keeps its log beside the file itself: two names would be two locks for one database.
+        raise StoreMisplaced(f"{path}: is a symbolic link; [daemon] database must name the file, {path.resolve()}")
     if path.exists() and not path.is_file():
         raise StoreMisplaced(f"{path}: is no plain file; [daemon] database must name one")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
@@ -36,6 +39,19 @@ def require_usable_place(path: Path) -> None:
         raise StoreMisplaced(
             f"{path}: lies on a network file system ({kind}), where SQLite loses data; use a local disk"
         )
+
+
+def inodes(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """What stands at the names of the database and of its log; None for nothing."""
+    return tuple(_inode(f"{path}{ending}") for ending in ("", "-wal"))
+
+
+def _inode(name: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(name)  # noqa: PTH116 - at each commit, and a Path costs more than the call
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from daemon.clock import Clock
+from daemon.clock import Clock, as_of_now
 from daemon.store import errors
 from daemon.store.errors import StoreBroken, StoreClosed
 
@@ -27,6 +27,8 @@ PAUSE_SECONDS = {sqlite3.SQLITE_FULL: 1.0, sqlite3.SQLITE_BUSY: 0.05}
 @dataclass(slots=True)
 class _Queued:
     operation: Operation[Any]
+    clock: Clock
+    """As it ran when this was asked for: a step is an operation among others, and moves what was stored before it."""
     future: "asyncio.Future[Any]"
 
 
@@ -58,7 +60,7 @@ class Writer:
         if self._closing.is_set():
             raise StoreClosed("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Queued(operation, future))
+        self._queue.put(_Queued(operation, as_of_now(self._clock), future))
         return await future
 
     async def close(self) -> None:
@@ -70,7 +72,7 @@ class Writer:
     def give_up(self, error: Exception) -> StoreBroken:
         """Write nothing more: SQLite would go on after a failed flush as if nothing had happened."""
         if self._fault is None:
-            self._fault = StoreBroken(errors.sentence(error))
+            self._fault = StoreBroken(f"{self._engine.url.database}: {errors.sentence(error)}")
             self._loop.call_soon_threadsafe(self._report)
         return self._fault
 
@@ -108,8 +110,7 @@ class Writer:
         while self._fault is None and connection is not None:
             try:
                 with connection.begin():
-                    now = self._clock()
-                    results = [queued.operation(connection, now) for queued in group]
+                    results = [queued.operation(connection, queued.clock()) for queued in group]
             except Exception as error:  # noqa: BLE001 - whatever an operation raises belongs to its caller
                 if not self._again(connection, group, error):
                     return

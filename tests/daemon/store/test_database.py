@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from daemon.clock import wall_now
-from daemon.store import StoreClosed, StoreInUse
+from daemon.store import StoreInUse
 from daemon.store import database as module
 from daemon.store.schema import APPLICATION_ID
-from tests.ledger import ManualClock, Stores, add, contents, opened, planned, refusal, rows, story, until
+from tests.ledger import ManualClock, Stores, add, contents, opened, planned, refusal, rows, story
 
 WANTED = {
     "journal_mode": "wal",
@@ -136,19 +136,6 @@ async def test_a_relative_path_counts_from_where_we_are(
     async with opened(Path("x.db"), clock) as store:
         await add(store, planned(1))
     assert "x.db" in contents(tmp_path)
-
-
-@story
-async def test_closing_does_not_wait_for_a_query_without_end(make_store: Stores) -> None:
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    async with make_store() as store:
-        query = asyncio.ensure_future(rows(store, endless))
-        await until(lambda: store.database._reading)
-        await asyncio.sleep(0.05)
-        async with asyncio.timeout(10):
-            await store.database.close()
-        with pytest.raises(StoreClosed):
-            await query
 
 
 @story

@@ -1,6 +1,8 @@
 """Looking at a database beside its owner or without one, and what one may not do."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +95,27 @@ def test_what_cannot_be_looked_at_is_said_in_one_line(
     make(database)
     before = contents(database.parent)
     with pytest.raises(StoreRefused, match=complaint):
+        Store(database, wall_now).database.open_read_only()
+    assert contents(database.parent) == before
+
+
+CUT_SHORT = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size=1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE big (content)")
+connection.execute("INSERT INTO big VALUES (zeroblob(1000000))")
+os._exit(9)
+"""
+
+
+def test_looking_after_the_very_first_start_was_cut_short_says_to_start_again(database: Path) -> None:
+    """I13: a journal is left that only who may write can roll back."""
+    subprocess.run([sys.executable, "-c", CUT_SHORT, str(database)], timeout=30, check=False)
+    assert database.with_name(database.name + "-journal").exists()
+    before = contents(database.parent)
+    with pytest.raises(StoreRefused, match=r"the very first start was cut short; .* when the daemon runs again"):
         Store(database, wall_now).database.open_read_only()
     assert contents(database.parent) == before
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.store import place
 from daemon.store.errors import StoreForbidden, StoreInUse, StoreMisplaced, StoreRefused
 from daemon.store.place import (
     file_system,
@@ -50,6 +51,23 @@ def test_what_is_no_plain_file_is_refused(database: Path, make: object) -> None:
     make(database)
     with pytest.raises(StoreMisplaced, match="is no plain file"):
         require_usable_place(database)
+
+
+@pytest.mark.parametrize("target", ["there.db", "nowhere.db"])
+def test_f17_a_symbolic_link_is_refused_since_two_names_would_be_two_locks(database: Path, target: str) -> None:
+    database.with_name("there.db").touch()
+    database.symlink_to(target)
+    with pytest.raises(StoreMisplaced, match=f"is a symbolic link; .* must name the file, .*/{target}") as caught:
+        require_usable_place(database)
+    assert caught.value.exit_code == 78
+
+
+def test_f17_a_network_file_system_is_refused_by_its_name(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = file_system(database.parent)
+    monkeypatch.setattr(place, "_NETWORK_FILE_SYSTEMS", {here})
+    with pytest.raises(StoreMisplaced, match=rf"lies on a network file system \({here}\).*use a local disk") as caught:
+        require_usable_place(database)
+    assert caught.value.exit_code == 78
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])

@@ -130,7 +130,7 @@ def test_f11_after_an_input_output_error_nothing_is_written_any_more_and_the_sto
     assert result.stderr == ""
     names, _, reason = result.stdout.strip().partition("] ")
     assert names == "['StoreBroken', 'StoreBroken', 'StoreBroken', 'StoreBroken'"
-    assert reason.startswith("SQLITE_IOERR")
+    assert reason.startswith(f"{database}: SQLITE_IOERR")
 
 
 def damage(path: Path) -> None:
