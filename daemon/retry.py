@@ -1,7 +1,7 @@
 """What follows from an outcome for the delivery. No I/O, no clock, no chance: all are arguments."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -33,6 +33,10 @@ class Verdict:
     failures: int
     due_at: datetime | None = None
     """When it is tried again; only for `waiting`."""
+
+    def shifted(self, step: timedelta) -> "Verdict":
+        """The same wait after the wall clock was set by `step`."""
+        return self if self.due_at is None else replace(self, due_at=self.due_at + step)
 
 
 def judge(

@@ -1,7 +1,6 @@
 """When each round runs; the only file that knows APScheduler."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from daemon import log
-from daemon.clock import SteadyClock
+from daemon.clock import SteadyClock, even_seconds
 from daemon.retry import back_off
 from daemon.store import StoreBroken, StoreClosed
 
@@ -19,6 +18,7 @@ Round = Callable[[], Awaitable[timedelta | None]]
 
 FIRST_CRASH_WAIT, LONGEST_CRASH_WAIT = timedelta(seconds=5), timedelta(minutes=5)
 TOO_EARLY_SECONDS = 1.0
+SLEPT = timedelta(seconds=5)
 CUT_OFF_SECONDS = 1.0
 
 _log = log.get(__name__)
@@ -28,7 +28,7 @@ _log = log.get(__name__)
 class _Job:
     round: Round
     due: float | None = None
-    """On the monotonic clock; None: not planned."""
+    """In even seconds; None: not planned."""
     running: bool = False
     again_in: timedelta | None = None
     """Hastened while running."""
@@ -71,19 +71,19 @@ class Schedule:
             return
         if job.running:
             job.again_in = within if job.again_in is None else min(job.again_in, within)
-        elif job.due is None or job.due > time.monotonic() + within.total_seconds():
+        elif job.due is None or job.due > even_seconds() + within.total_seconds():
             self._plan(name, within)
 
     def rearm(self) -> None:
         """The wall clock was set: plan everything anew."""
         for name, job in self._jobs.items():
             if job.due is not None and not job.running:
-                self._plan(name, timedelta(seconds=max(0.0, job.due - time.monotonic())))
+                self._plan(name, timedelta(seconds=max(0.0, job.due - even_seconds())))
 
     def _plan(self, name: str, wait: timedelta) -> None:
         if self._stopping:
             return
-        self._jobs[name].due = time.monotonic() + wait.total_seconds()
+        self._jobs[name].due = even_seconds() + wait.total_seconds()
         self._scheduler.add_job(
             self._run, DateTrigger(datetime.now(UTC) + wait, timezone=UTC), args=[name], id=name, replace_existing=True
         )
@@ -92,7 +92,7 @@ class Schedule:
         job = self._jobs[name]
         if job.running or self._stopping:
             return
-        early = 0.0 if job.due is None else job.due - time.monotonic()
+        early = 0.0 if job.due is None else job.due - even_seconds()
         if early > TOO_EARLY_SECONDS:
             # The wall clock was set forward, and `rearm` was not told yet.
             self._plan(name, timedelta(seconds=early))
@@ -116,6 +116,10 @@ class Schedule:
             wait = await job.round()
         except (StoreClosed, StoreBroken):
             return None
+        except asyncio.CancelledError:
+            if self._stopping:  # it was cut off, and APScheduler would log that as a crash
+                return None
+            raise
         except Exception as error:  # noqa: BLE001 - one round's fault must not end the others, or itself
             job.crashes += 1
             _log.error("round.crashed", round=name, exc_info=error)
@@ -141,12 +145,18 @@ class Schedule:
 
 
 async def watch_clock(clock: SteadyClock, on_step: Callable[[timedelta], Awaitable[None]]) -> None:
-    """Look every second whether somebody set the wall clock, and tell how far."""
+    """Look every second whether somebody set the wall clock, and tell how far.
+
+    A machine that slept is told of as a step of nothing: timers do not count that time, what waits does.
+    """
     while True:
+        before = clock()
         await asyncio.sleep(1)
+        slept = clock() - before > SLEPT
         if (step := clock.resync()) is not None:
             _log.warning("clock.stepped", seconds=round(step.total_seconds(), 1))
-            await on_step(step)
+        if step is not None or slept:
+            await on_step(step or timedelta())
 
 
 def after_one(earlier: Round, round_: Round) -> Round:

@@ -132,7 +132,7 @@ class Deliver:
         return await self._probe(now)
 
     def _allowance(self, now: datetime) -> Allowance:
-        if self.paused or self._stopping:
+        if self.paused or self._stopping or self._store.database.disk_full:
             return Allowance(0)
         return allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
 
@@ -248,6 +248,8 @@ class Deliver:
     def shift(self, step: timedelta) -> None:
         """After the wall clock was set: what holds the lane goes on for as long as before; wake it when all moved."""
         self.lane = shifted(self.lane, step)
+        self._ready = deque(replace(claim, claimed_at=claim.claimed_at + step) for claim in self._ready)
+        self._recorder.shift(step)
 
     async def stop(self, within: timedelta) -> int:
         """Start nothing more; what is under way gets so long, then is cut off; how many were."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from daemon import log
-from daemon.lane import Lane
+from daemon.lane import Lane, shifted
 from daemon.rounds.lane_news import LaneNews
 from daemon.store import Attempted, Store, StoreBroken, StoreClosed
 
@@ -57,6 +59,13 @@ class Recorder:
         self._lanes = (self._lanes or (before, after))[0], after
         if self._task is None:
             self._task = asyncio.create_task(self._store_all(), name=f"record:{self._sink}")
+
+    def shift(self, step: timedelta) -> None:
+        """After the wall clock was set: what is not yet stored waits for as long as it was to."""
+        self._waiting = [replace(item, verdict=item.verdict.shifted(step)) for item in self._waiting]
+        if self._lanes is not None:
+            before, after = self._lanes
+            self._lanes = before, shifted(after, step)
 
     async def rested(self) -> None:
         """Wait until all that was added so far is stored."""

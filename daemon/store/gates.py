@@ -39,7 +39,9 @@ class GateKeeper:
         self._gates[host, access] = gate
 
         await self._database.write(lambda connection, _: put_gates(connection, {(host, access): gate}))
-        return SourceThrottled(_sentence(access, gate.opens_at), access, gate.opens_at)
+        # The clock may have been set meanwhile, and the gate with it.
+        opens_at = self._gates.get((host, access), gate).opens_at
+        return SourceThrottled(_sentence(access, opens_at), access, opens_at)
 
     async def passed(self, host: str, access: Access) -> None:
         """A request was answered without a rate limit: earlier strikes are forgotten.

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.clock import STEP, SteadyClock, wall_now
+from daemon.clock import FOLLOWED, STEP, SteadyClock, as_of_now, wall_now
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -48,13 +48,54 @@ def test_i12_a_step_is_followed_and_its_size_told_once(step: timedelta) -> None:
     assert clock.resync() is None
 
 
-@pytest.mark.parametrize("drift", [0.0, 1.9, -1.9, STEP.total_seconds()])
-def test_slow_drift_is_followed_without_a_word(drift: float) -> None:
+@pytest.mark.parametrize("drift", [0.0, 0.4, -0.4, STEP.total_seconds()])
+def test_slow_drift_is_followed_slowly_and_without_a_word(drift: float) -> None:
     machine = Machine()
     clock = machine.clock()
     machine.run(60, drift=drift)
+    for _ in range(int(STEP / FOLLOWED) + 1):
+        before = clock()
+        assert clock.resync() is None
+        assert abs(clock() - before) <= FOLLOWED
+    assert clock() == machine.wall
+
+
+def test_i12_many_small_steps_add_up_to_one_that_is_told() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    told = []
+    for _ in range(10):
+        machine.run(1, drift=0.3)
+        told.append(clock.resync())
+    moved = sum((step for step in told if step is not None), start=timedelta())
+    assert abs(timedelta(seconds=3) - moved) <= STEP
+    assert told[0] is None
+
+
+def test_a_process_that_was_stopped_while_it_looked_takes_that_for_no_step() -> None:
+    machine = Machine()
+    stops = iter((0, 90))
+
+    def wall() -> datetime:
+        moment = machine.wall
+        machine.run(next(stops, 0))
+        return moment
+
+    clock = SteadyClock(wall, lambda: machine.even)
     assert clock.resync() is None
     assert clock() == machine.wall
+
+
+def test_i12_what_was_asked_for_before_a_step_is_done_in_the_time_before_it() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    before = as_of_now(clock)
+    machine.wall += timedelta(days=2)
+    clock.resync()
+    machine.run(5)
+    assert before() == NOON + timedelta(seconds=5)
+    assert as_of_now(clock)() == NOON + timedelta(days=2, seconds=5)
+    assert as_of_now(wall_now) is wall_now
 
 
 def test_a_machine_that_slept_is_no_step_since_both_clocks_went_on() -> None:

@@ -222,7 +222,9 @@ def test_a_stop_waits_for_running_rounds_and_starts_no_more() -> None:
     run(scenario)
 
 
-def test_a_round_that_takes_too_long_to_stop_is_cut_off_and_has_ended_when_the_stop_has() -> None:
+def test_a_round_that_takes_too_long_to_stop_is_cut_off_and_has_ended_when_the_stop_has(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario() -> None:
         schedule = Schedule()
         schedule.start()
@@ -245,6 +247,7 @@ def test_a_round_that_takes_too_long_to_stop_is_cut_off_and_has_ended_when_the_s
         assert time.monotonic() - began < 2
 
     run(scenario)
+    assert caplog.text == ""
 
 
 def test_a_schedule_that_was_never_started_can_be_stopped() -> None:
