@@ -19,6 +19,7 @@ import httpx
 from yarl import URL
 
 from daemon import __version__
+from daemon.names import Names
 
 USER_AGENT = f"eventferry/{__version__}"
 CONNECT_SECONDS = 10.0
@@ -74,7 +75,11 @@ class Http:
             self._session = aiohttp.ClientSession(
                 # How many calls are made at once is for the callers to say. Names are looked up at each connect.
                 connector=aiohttp.TCPConnector(
-                    limit=0, ssl=tls_context(self._ca_file), keepalive_timeout=KEEPALIVE_SECONDS, use_dns_cache=False
+                    limit=0,
+                    ssl=tls_context(self._ca_file),
+                    keepalive_timeout=KEEPALIVE_SECONDS,
+                    use_dns_cache=False,
+                    resolver=Names(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
@@ -167,7 +172,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Answer:
     body = bytearray()
     while not encoding and len(body) <= limit and (chunk := await response.content.readany()):
         body += chunk
-    return Answer(response.status, response.headers, bytes(body[:limit]), len(body) > limit, encoding)
+    cut = len(body) > limit
+    del body[limit:]
+    return Answer(response.status, response.headers, bytes(body), cut, encoding)
 
 
 def _explain(error: Exception, deadline: timedelta, *, connecting: bool = False) -> tuple[str, bool]:
