@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 metadata = sa.MetaData(
     naming_convention={
@@ -15,6 +16,45 @@ metadata = sa.MetaData(
 )
 
 
+DAMAGED_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+"""What a stored time that cannot be read is taken for: one such row must not keep all the others from being read."""
+
+
+class _SqliteDateTime(sqlite.DATETIME):
+    """Text that sorts, as SQLAlchemy's own type writes it."""
+
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        return lambda value: None if value is None else value.isoformat(" ", "microseconds")
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return _read_time
+
+
+def _read_time(stored: Any) -> datetime | None:
+    try:
+        return None if stored is None else datetime.fromisoformat(stored)
+    except (TypeError, ValueError):
+        return DAMAGED_TIME
+
+
+class _Progress(sa.TypeDecorator[Any]):
+    """JSON. What cannot be read is no progress: then something is sent again rather than never."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        read = super().result_processor(dialect, coltype)
+
+        def lenient(stored: Any) -> Any:
+            try:
+                return read(stored) if read is not None else stored
+            except (TypeError, ValueError):
+                return {}
+
+        return lenient
+
+
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC datetime; SQLite would hand it back naive, and compares it as text."""
 
@@ -23,7 +63,8 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
         """PostgreSQL keeps the zone; SQLite stores naive UTC."""
-        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
+        own = sa.DateTime(timezone=True) if dialect.name == "postgresql" else _SqliteDateTime()  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(own)
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Refuse naive times: nobody could tell what they mean."""
@@ -140,7 +181,7 @@ deliveries = sa.Table(
     sa.Column("tried_at", UtcDateTime),
     sa.Column("settled_at", UtcDateTime),
     sa.Column("body", sa.LargeBinary),
-    sa.Column("progress", sa.JSON),
+    sa.Column("progress", _Progress),
     sa.UniqueConstraint("event_id", "sink"),
 )
 """`state`: waiting, delivered, rejected or gave_up (dead letters), discarded, skipped.

@@ -12,7 +12,7 @@ from daemon.contract import Delivery, Event, delivery_id
 from daemon.store.counters import Count, count_up
 from daemon.store.text import digest_of
 from daemon.store.verdicts import Claim
-from daemon.tables import WAITING, attempts, deliveries, events
+from daemon.tables import DAMAGED_TIME, WAITING, attempts, deliveries, events
 
 DEATHS_TO_QUARANTINE = 3
 """An event that the process did not survive sending so often is not sent again by itself, to whichever sink."""
@@ -66,7 +66,7 @@ def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[An
         if row.claimed_at is not None:
             deaths += 1
             note_cut_off(connection, row)
-        damaged = row.digest != digest_of(row.kind, row.channel, row.data, row.raw)
+        damaged = row.digest != digest_of(row.kind, row.channel, row.data, row.raw) or row.occurred_at == DAMAGED_TIME
         if damaged or deaths >= DEATHS_TO_QUARANTINE:
             quarantined += 1
             died = f"the daemon died {deaths} times while sending it"

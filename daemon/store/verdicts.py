@@ -14,7 +14,7 @@ from daemon.retry import Verdict
 from daemon.secrets import redact
 from daemon.store.counters import Count, count_up
 from daemon.store.text import storable
-from daemon.tables import WAITING, attempts, deliveries, events
+from daemon.tables import attempts, deliveries, events
 
 BODY_KEPT = 16 * 1024
 ANSWER_KEPT = 1024
@@ -99,11 +99,11 @@ _CLEARED = (
     update(events)
     .where(
         events.c.id == select(deliveries.c.event_id).where(deliveries.c.id == bindparam("row_id")).scalar_subquery(),
-        ~exists().where(WAITING, deliveries.c.event_id == events.c.id, deliveries.c.deaths > 0),
+        ~exists().where(deliveries.c.event_id == events.c.id, deliveries.c.deaths > 0),
     )
     .values(deaths=0)
 )
-"""None of the event's deliveries is suspected any more."""
+"""None of the event's deliveries is suspected any more, or was given up for it."""
 _PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
 
 

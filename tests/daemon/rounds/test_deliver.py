@@ -12,7 +12,7 @@ from daemon.app.operator import Operator
 from daemon.clock import SteadyClock
 from daemon.contract import Delivery, Rejected, Report, TryLater
 from tests.daemon.rounds.lanes import STATES, Answer, Scripted, accept, always, hang, running, until
-from tests.daemon.rounds.world import Hand, look
+from tests.daemon.rounds.world import Hand, arrive, look, opened
 
 
 def test_a_new_delivery_starts_within_milliseconds_of_its_commit(tmp_path: Path) -> None:
@@ -147,26 +147,32 @@ def test_while_everything_is_paused_nothing_goes_out(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_lane_survives_a_row_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("damage", "fate"),
+    [
+        ("UPDATE deliveries SET progress = 'no JSON' WHERE id = 1", "delivered"),
+        ("UPDATE deliveries SET progress = x'ff' WHERE id = 1", "delivered"),
+        ("UPDATE events SET occurred_at = 'noon' WHERE id = 1", "gave_up"),
+        ("UPDATE events SET occurred_at = 7 WHERE id = 1", "gave_up"),
+        ("UPDATE events SET data = substr(data, 2) WHERE id = 1", "gave_up"),
+        ("UPDATE deliveries SET tried_at = x'00ff' WHERE id = 1", "delivered"),
+        ("UPDATE deliveries SET due_at = 'soon' WHERE id = 1", "delivered"),
+    ],
+)
+def test_f14_a_damaged_row_costs_no_other_its_delivery(tmp_path: Path, damage: str, fate: str) -> None:
+    """Whatever cannot be read of it; a delivery whose time cannot be read is due at the next start."""
+
     async def scenario() -> None:
+        clock = Hand()
+        async with opened(tmp_path, clock, ["hook"]) as store:
+            await arrive(store, 3, "hook")
+        with closing(sqlite3.connect(tmp_path / "eventferry.db")) as connection:
+            connection.execute(damage)
+            connection.commit()
         sink = Scripted()
-
-        def spoil(progress: str) -> None:
-            with closing(sqlite3.connect(tmp_path / "eventferry.db", timeout=5)) as connection:
-                connection.execute("UPDATE deliveries SET progress = ?", (progress,))
-                connection.commit()
-
-        async with running(tmp_path, Hand(), hook=sink) as lanes:
-            lanes.of["hook"].paused = True
-            await lanes.arrive(2, "hook")
-            await lanes.of["hook"].drained()
-            spoil("no JSON")
-            lanes.of["hook"].paused = False
-            lanes.wake()
-            await until(lambda: "lane.crashed" in caplog.text)
-            spoil("{}")
-            lanes.wake()
-            await until(lambda: lanes.settled == 2)
+        async with running(tmp_path, clock, hook=sink) as lanes:
+            await until(lambda: lanes.settled == 2 + (fate == "delivered"))
+        assert look(tmp_path, "SELECT state FROM deliveries ORDER BY id") == [(fate,), ("delivered",), ("delivered",)]
 
     asyncio.run(scenario())
 
