@@ -25,7 +25,7 @@ from daemon.contract import (
 )
 from daemon.http import USER_AGENT, Answer, CallFailed, Http
 from daemon.secrets import Secret, remember
-from daemon.sources._builtbybit_answer import about, asked_wait, decoded, trusted_stats
+from daemon.sources._builtbybit_answer import MOST_VALUES, about, asked_wait, decoded, overfull, trusted_stats
 from daemon.sources._builtbybit_event import to_incoming
 
 PAGE_SIZE = 100
@@ -106,11 +106,12 @@ class BuiltByBitSource(Source):
     async def _page(self, number: int) -> tuple[Sequence[Any], Any]:
         path = f"/events?page={number}&per_page={self._page_size}"
         answer = await self._call("GET", path, "read", limit=LARGEST_PAGE, deadline=PAGE_DEADLINE)
-        if answer.cut and answer.status == 200:
+        if answer.status == 200 and (answer.cut or overfull(answer)):
+            size = "32 MiB" if answer.cut else f"{MOST_VALUES:,} values"
             if self._page_size == 1:
-                raise SourceUnavailable("a single event is larger than 32 MiB")
+                raise SourceUnavailable(f"a single event is larger than {size}")
             self._page_size = max(1, self._page_size // 4)
-            raise SourceUnavailable(f"a page is larger than 32 MiB; asking for {self._page_size} events at a time now")
+            raise SourceUnavailable(f"a page is larger than {size}; asking for {self._page_size} events at a time now")
         data = self._opened(answer).get("data")
         events = data.get("events") if isinstance(data, Mapping) else None
         if not isinstance(data, Mapping) or not isinstance(events, list):
