@@ -16,6 +16,8 @@ from benchmarks.figures import Figure, table
 from benchmarks.rig import PATIENCE, Rim, eventferry, rim, scratch
 
 OURS, LIMIT = "eventferry", "bare_aiohttp"
+AT_ONCE = 64
+"""Deliveries with the receiver at a time, as the comparators have it; our default is 4."""
 CLIENTS = {LIMIT: 1.0, "bare_httpx": 0.5, "plain_requests": 0.25, "huey_sqlite": 0.25}
 """The comparators, each with its share of the events: rates are per second, and some are slow."""
 USUAL = ("plain_requests", "huey_sqlite")
@@ -58,7 +60,7 @@ def carry(folder: Path, events: int, *, first_id: int = 1, rested: bool = False)
     with rim(first_id) as upstream:
         if not rested:
             upstream.add(events)
-        with eventferry(upstream, folder, poll="10s" if rested else "30s") as ferry:
+        with eventferry(upstream, folder, poll="10s" if rested else "30s", at_once=AT_ONCE) as ferry:
             if rested:
                 upstream.until(lambda stats: stats["requests"].get("list"))
                 ferry.rest()

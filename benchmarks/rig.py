@@ -89,7 +89,9 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def eventferry(rim: Rim, folder: Path, *, poll: str = "30s", sinks: Mapping[str, str] | None = None) -> Iterator[Ferry]:
+def eventferry(
+    rim: Rim, folder: Path, *, poll: str = "30s", sinks: Mapping[str, str] | None = None, at_once: int | None = None
+) -> Iterator[Ferry]:
     """The real process with its defaults; `sinks` are webhooks by name, each with its path at the rim."""
     config = folder / "config.toml"
     lines = [
@@ -103,6 +105,7 @@ def eventferry(rim: Rim, folder: Path, *, poll: str = "30s", sinks: Mapping[str,
     lines.append(f'poll = "{poll}"')
     for name, path in (sinks or {"hook": "/hook/hook"}).items():
         lines += [f"[sinks.{name}]", 'type = "webhook"', f'url = "{rim.url}{path}"']
+        lines += [f"concurrency = {at_once}"] if at_once else []
     config.write_text("\n".join(lines) + "\n")
     config.chmod(0o600)
     with (folder / "log").open("ab") as log:

@@ -15,6 +15,7 @@ from daemon import log
 LONGEST_LINE = 1024 * 1024
 PATIENCE_SECONDS = 30.0
 MOST_CLIENTS = 16
+_LONGEST_ANSWER = 16 * 1024 * 1024
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Takes arguments, answers something JSON can hold. Raises CommandRefused for what people can mend."""
@@ -75,7 +76,7 @@ class ControlServer:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 line = await reader.readline()
-            answer = await self._answer(line)
+            answer = await self.answer(line)
             writer.write(json.dumps(answer).encode() + b"\n")
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await writer.drain()
@@ -85,7 +86,8 @@ class ControlServer:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes) -> Mapping[str, Any]:
+    async def answer(self, line: bytes) -> Mapping[str, Any]:
+        """Carry out what a line asks for; whatever it holds, there is an answer."""
         try:
             asked = json.loads(line)
             command = self._commands[asked["command"]]
@@ -124,9 +126,11 @@ def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
         try:
             client.sendall(question)
             with client.makefile("rb") as lines:
-                answer = json.loads(lines.readline() or b"{}")
-        except (OSError, ValueError):
+                answer = json.loads(lines.readline(_LONGEST_ANSWER) or b"{}")
+        except (OSError, ValueError, RecursionError):
             raise CommandRefused("the daemon did not answer; its log may say why") from None
+    if not isinstance(answer, dict):
+        raise CommandRefused(f"{path}: what answers there is no daemon of ours")
     if "answer" not in answer:
         raise CommandRefused(str(answer.get("refused", "the daemon hung up")))
     return answer["answer"]

@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, nodes
-from jinja2.filters import FILTERS
+from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import htmlsafe_json_dumps
 from jinja2.visitor import NodeTransformer
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
@@ -23,6 +24,7 @@ from pydantic_core import PydanticCustomError, core_schema
 LONGEST_RESULT = 64 * 1024
 """Characters; what goes beyond is cut off."""
 _LONGEST_VALUE = 1024 * 1024
+_LONGEST_NUMBER = 4096  # bits; a number multiplied by itself a few times would keep everything else waiting
 _MOST_ITEMS = 500
 _DEEPEST_LOOP = 2
 _FILTERS = """abs capitalize count d default dictsort e escape filesizeformat first float int items last length list
@@ -56,6 +58,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.filters = {name: _capped(FILTERS[name]) for name in _FILTERS}
         self.filters |= {"join": _join, "replace": _replace, "format": _capped(_format), "loopable": _loopable}
+        self.filters |= {"round": _round, "tojson": _capped(_tojson)}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look into event data only: `data.items` is a key, never a method."""
@@ -80,7 +83,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             _require(len(left) + len(right) <= _LONGEST_VALUE)
         elif not (isinstance(left, int | float) and isinstance(right, int | float)):
             raise RenderFailed(f'"{operator}" needs numbers on both sides (|float makes one)')
-        return super().call_binop(context, operator, left, right)
+        result = super().call_binop(context, operator, left, right)
+        _require(not isinstance(result, int) or result.bit_length() <= _LONGEST_NUMBER, "a number grows too long")
+        return result
 
 
 def _finalize(value: Any) -> Any:
@@ -125,6 +130,15 @@ def _format(pattern: Any, *values: Any) -> str:
     text = str(pattern)
     _require(not re.search(r"%[^a-zA-Z%]*(?:\d{3}|\*)", text), "a format is wider than 99 characters")
     return text % values
+
+
+def _round(value: Any, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common") -> float:
+    _require(abs(precision) <= 20, "a number is rounded to more than 20 places")
+    return do_round(value, precision, method)
+
+
+def _tojson(value: Any) -> str:
+    return htmlsafe_json_dumps(value, sort_keys=True)  # not indented: the indent could be a megabyte
 
 
 def _loopable(values: Any) -> list[Any]:

@@ -239,4 +239,4 @@ def sane_wait(seconds: float) -> timedelta | None:
     """A wait that somebody asked for, if it is one that we obey: positive, at most 24 hours."""
     if not math.isfinite(seconds) or seconds <= 0 or seconds > LONGEST_RETRY_AFTER.total_seconds():
         return None
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=seconds) or None  # less than a microsecond is nothing

@@ -21,7 +21,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from daemon.secrets import MASK, redact
+from daemon.redaction import MASK, redact
 
 _OURS = "eventferry"
 """Parent of all our loggers. Other people's stay at WARNING: httpx logs URLs at INFO."""

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: "30s", "5m", "200MB"."""
+"""Durations as people write them: "30s", "5m", "1h 30m"."""
 
 import re
 from datetime import timedelta
@@ -7,10 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_BYTES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw])\s*)+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B)", re.IGNORECASE)
 
 
 def parse_duration(value: Any) -> Any:
@@ -24,16 +22,6 @@ def parse_duration(value: Any) -> Any:
     if seconds > 10 * 365 * 86400:
         raise ValueError("longer than ten years")
     return timedelta(seconds=seconds)
-
-
-def parse_size(value: Any) -> Any:
-    """Turn "200MB" into bytes; an int passes as bytes. Raises ValueError."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('not a size; write it with a unit, such as "200MB" or "64KiB"')
-    return int(float(match[1]) * _BYTES[match[2].upper()])
 
 
 def duration_text(duration: timedelta) -> str:
@@ -54,9 +42,4 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(duration_text, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["30s", "5m", "2h", "180d"]}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": ["string", "integer"], "examples": ["200MB", "64KiB"]}),
 ]

@@ -5,6 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LONGEST_PATTERN = 500
+"""Characters: far more than any trigger has, and few enough to be understood at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
@@ -63,6 +66,8 @@ def _parse(text: str, number: int) -> _Pattern:
             if excludes
             else f'pattern {number} is empty; write a word such as "purchase", or leave the key out for every event'
         )
+    if len(wanted) > LONGEST_PATTERN:
+        raise ValueError(f"pattern {number} has more than {LONGEST_PATTERN} characters")
     if not wanted.isprintable():
         raise ValueError(f"pattern {number} holds a line break or another unprintable character")
     if "[" in wanted and not re.search(r"\[!?[^]]+\]", wanted):

@@ -27,9 +27,10 @@ def verdict(answer: Answer, *, in_thread: bool, now: datetime) -> Outcome:
     code = document.get("code")
     words = plain(document.get("message"), 100)
     detail = safe_line(f"{said}: {words} ({code})", 160) if words and isinstance(code, int) else said
+    message_id = plain(document.get("id"), 30)
     match answer.status:
-        case 200 | 204 if re.fullmatch("[0-9]{1,20}", plain(document.get("id"), 30)):
-            return Delivered(f"message {document['id']}")
+        case 200 | 204 if re.fullmatch("[0-9]{1,20}", message_id):
+            return Delivered(f"message {message_id}")
         case 404 if in_thread and code == _UNKNOWN_CHANNEL:
             return Rejected("the thread is gone; change or remove thread_id")
         case 401 | 403 | 404:

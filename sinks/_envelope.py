@@ -12,6 +12,10 @@ DEEPEST = 64
 """JSON readers give up at some depth (PHP's at 512, Python's near 1000); data nested deeper is cut off and says so."""
 
 
+_write = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+_ANY_JSON_HOLDS = {str, bool, type(None)}
+
+
 def envelope(event: Event) -> dict[str, Any]:
     """The event in the form Standard Webhooks proposes (type, timestamp, data), with its identity added.
 
@@ -31,12 +35,15 @@ def envelope(event: Event) -> dict[str, Any]:
 
 def encode(document: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     """Serialise as strict JSON in ASCII, where even a lone surrogate survives."""
-    separators = None if indent else (",", ":")
-    return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=indent, separators=separators).encode()
+    if indent is None:
+        return _write(document).encode()
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=indent).encode()
 
 
 def _storable(value: Any, depth: int) -> Any:
     """The value with everything replaced that strict JSON cannot hold."""
+    if type(value) in _ANY_JSON_HOLDS:
+        return value
     match value:
         case None | bool() | str():
             return value

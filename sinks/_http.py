@@ -15,7 +15,7 @@ from pydantic import Field
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import Answer, CallFailed, retry_after
 from daemon.quantities import Duration
-from daemon.secrets import redact, remember
+from daemon.redaction import redact, remember
 from sinks._text import clean, cut, one_line
 
 ANSWER_LIMIT = 16 * 1024

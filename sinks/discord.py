@@ -15,7 +15,8 @@ from daemon.clock import wall_now
 from daemon.contract import Delivered, Delivery, Event, Report, Sink, TryLater, Unreachable
 from daemon.expression import Template
 from daemon.http import USER_AGENT, Answer, CallFailed, Http
-from daemon.secrets import Secret, remember
+from daemon.redaction import remember
+from daemon.secrets import Secret
 from sinks._discord_answer import document_of, quiet_time, verdict
 from sinks._discord_message import build
 from sinks._envelope import encode

@@ -15,7 +15,8 @@ from daemon.clock import wall_now
 from daemon.contract import Delivered, Delivery, Outcome, Rejected, Report, Sink, Unreachable
 from daemon.expression import Template
 from daemon.http import Http, tls_context
-from daemon.secrets import ConfigPath, Secret, remember
+from daemon.redaction import remember
+from daemon.secrets import ConfigPath, Secret
 from sinks._http import SHORTEST_TOKEN, Timeout, safe, safe_line
 from sinks._layout import compose, headline
 from sinks._mail import build, subject_line

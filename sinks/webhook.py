@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from daemon.clock import wall_now
 from daemon.contract import Delivery, Report, Sink, Unreachable
 from daemon.http import CallFailed, Http
-from daemon.secrets import Secret, remember
+from daemon.redaction import remember
+from daemon.secrets import Secret
 from sinks._envelope import encode, envelope
 from sinks._http import ANSWER_LIMIT, Timeout, answer_text, judge, judge_failure, parse_url, remember_credentials
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from daemon import secrets
+from daemon import redaction
 
 # No example is left to chance and none has a deadline: a busy machine is no failure.
 settings.load_profile("ci")
@@ -39,4 +39,4 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(autouse=True)
 def _no_secret_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test calls a secret must not be blanked out in the texts of the next; a process never forgets one."""
-    monkeypatch.setattr(secrets, "_known", copy.deepcopy(secrets._known))
+    monkeypatch.setattr(redaction, "_known", copy.deepcopy(redaction._known))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from daemon.control import Command, CommandRefused
@@ -10,6 +10,7 @@ from daemon.lane import Lane, resumed, stopped_by_operator
 from daemon.rounds.deliver import Deliver
 from daemon.store import Selection, Store
 from daemon.store.replays import REPLAYABLE
+from daemon.store.text import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +32,24 @@ class Operator:
 
     async def replay(self, arguments: Mapping[str, Any]) -> dict[str, int]:
         """Send again: `keys`, `sinks`, `states`, `since`, `add_to`, `count_only`; how many."""
-        selection = _selection(arguments)
-        add_to = [str(name) for name in arguments.get("add_to", ())]
+        chosen = selection(arguments)
+        add_to = _texts(arguments, "add_to")
         for name in add_to:
             await self._require_sink(name)
         if arguments.get("count_only"):
-            return {"deliveries": await self.store.replays.matching(selection, add_to=add_to)}
-        number = await self.store.replays.replay(selection, add_to=add_to)
+            return {"deliveries": await self.store.replays.matching(chosen, add_to=add_to)}
+        number = await self.store.replays.replay(chosen, add_to=add_to)
         for lane in self.lanes.values():
             lane.wake()
         return {"deliveries": number}
 
     async def stop_sink(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Stop sending to `name`; what it should get waits."""
-        return await self._set_lane(str(arguments.get("name")), stop=True)
+        return await self._set_lane(storable(str(arguments.get("name"))), stop=True)
 
     async def resume_sink(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Go on sending to `name`, at once and with all that waits."""
-        return await self._set_lane(str(arguments.get("name")), stop=False)
+        return await self._set_lane(storable(str(arguments.get("name"))), stop=False)
 
     async def _set_lane(self, name: str, *, stop: bool) -> dict[str, str]:
         now = self.store.database.clock()
@@ -84,14 +85,29 @@ class Operator:
         return {"paused": paused}
 
 
-def _selection(arguments: Mapping[str, Any]) -> Selection:
-    states = [str(state) for state in arguments.get("states") or REPLAYABLE]
+def selection(arguments: Mapping[str, Any]) -> Selection:
+    """Understand which deliveries are meant. Raises CommandRefused."""
+    states = _texts(arguments, "states") or list(REPLAYABLE)
     if wrong := [state for state in states if state not in REPLAYABLE]:
         raise CommandRefused(f"{wrong[0]} is no state to replay from; there are {', '.join(REPLAYABLE)}")
     since = arguments.get("since")
     return Selection(
-        keys=[str(key) for key in arguments.get("keys") or ()],
-        sinks=[str(name) for name in arguments.get("sinks") or ()],
+        keys=_texts(arguments, "keys"),
+        sinks=_texts(arguments, "sinks"),
         states=states,
-        since=datetime.fromisoformat(since) if since else None,
+        since=_moment(since) if since else None,
     )
+
+
+def _texts(arguments: Mapping[str, Any], name: str) -> list[str]:
+    given = arguments.get(name) or []
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise CommandRefused(f"{name}: must be a list of texts")
+    return [storable(one) for one in given]
+
+
+def _moment(text: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise CommandRefused("since: must be a time in the form 2026-01-31T18:00:00Z") from None

@@ -55,7 +55,10 @@ def _place(directory: Path | None) -> Path:
     service = setup.SERVICE_DIRECTORY
     if directory is None:
         directory = service if os.geteuid() == 0 and service.is_dir() else Path()
-    return directory.absolute()
+    try:
+        return directory.absolute()
+    except FileNotFoundError:
+        raise Failed("the folder you are in was deleted; go to another one, or add --directory") from None
 
 
 def _require_answers(flags: Flags, at_terminal: bool) -> None:

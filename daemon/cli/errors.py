@@ -5,6 +5,7 @@ those of typer. docs/commands.md lists the codes.
 """
 
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -12,6 +13,7 @@ FAILED = 1
 BUG = 70
 FORBIDDEN = 77
 INTERRUPTED = 130
+_LONGEST_LINE = 2000
 
 
 class Failed(Exception):
@@ -28,9 +30,13 @@ class Misused(Failed):
 
 def report(error: Exception) -> int:
     """Tell on stderr what happened; the exit code."""
+    from daemon.log import printable, scrub
+
     text, code = _explain(error)
-    for line in text.splitlines():
-        print(f"eventferry: {line}", file=sys.stderr)
+    # Only a config has several mistakes; a line end elsewhere was quoted from somebody's text.
+    with suppress(OSError):  # there may be nobody to tell
+        for line in text.split("\n") if hasattr(error, "problems") else [text]:
+            print(f"eventferry: {printable(scrub(line))[:_LONGEST_LINE]}", file=sys.stderr)
     return code
 
 

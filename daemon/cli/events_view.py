@@ -10,6 +10,7 @@ from daemon.contract import OWN_SOURCE
 from daemon.routing import parse_filter
 from daemon.settings import Loaded
 from daemon.store import EventFilter
+from daemon.store.text import storable
 
 Row = Mapping[str, Any]
 
@@ -29,7 +30,7 @@ async def aside(database: Path) -> list[dict[str, Any]]:
 async def shown(loaded: Loaded, name: str) -> list[dict[str, Any]]:
     """All that is known of the events with this name, and why each sink wants them or not. Raises StoreRefused."""
     async with session.reading(loaded.database) as store:
-        found = await store.browse.show(name)
+        found = await store.browse.show(storable(name))
     return [{**event, "routing": _routing(loaded, event["source"], event["kind"])} for event in found]
 
 

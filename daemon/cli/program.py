@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -70,10 +70,33 @@ app.command(rich_help_panel=_TRIAL)(trying.simulate)
 
 def main() -> None:
     """Run the command that was typed; the process ends with its exit code."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(carry_out(sys.argv[1:]))
+    code = carry_out(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _drop_what_nobody_takes(stream)
+    sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Put /dev/null where a standard stream was closed, or the next file to be opened would take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            os.dup2(null := os.open(os.devnull, os.O_RDWR), number)
+            if null != number:
+                os.close(null)
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115, PTH123
+
+
+def _drop_what_nobody_takes(stream: TextIO) -> None:
+    """At its end Python would try again to write what could not be written, and complain."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def carry_out(arguments: Sequence[str]) -> int:
@@ -85,10 +108,8 @@ def carry_out(arguments: Sequence[str]) -> int:
         if sys.stderr.isatty():
             print(file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; at its end Python would flush what is left, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit):  # the latter is how rich, which writes --help, tells of the former
+        return 0  # whoever read our output has seen enough
     except Exception as error:  # noqa: BLE001 - the last place where anything becomes a line and an exit code
         return report(error)
     return code

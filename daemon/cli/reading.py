@@ -9,6 +9,7 @@ from daemon.cli.errors import Failed, Misused
 from daemon.cli.options import Config, Json
 
 STATES = ("waiting", "delivered", "rejected", "gave_up", "discarded", "skipped", "unrouted", "unacknowledged")
+LONGEST_WORD = 200
 SINCE_HELP = 'Only what came since: "2h", "3d", or "2026-01-31 18:00".'
 
 
@@ -46,13 +47,22 @@ def events(
     from daemon.cli import events_view, session
     from daemon.cli.text import Times, print_json, zone_of
     from daemon.store import EventFilter
+    from daemon.store.text import storable
 
     if state is not None and state not in STATES:
         raise Misused(f"--state {state}: there are {', '.join(STATES)}")
     if dead and state is not None:
         raise Misused("--dead and --state: take one of them")
+    if kind is not None and len(kind) > LONGEST_WORD:
+        raise Misused(f"--kind: no trigger is longer than {LONGEST_WORD} characters")
     loaded = session.load(config)
-    wanted = EventFilter("dead" if dead else state, sink, kind, session.moment(since, loaded), limit)
+    wanted = EventFilter(
+        "dead" if dead else state,
+        sink and storable(sink),
+        kind and storable(kind),
+        session.moment(since, loaded),
+        limit,
+    )
     if unidentified:
         found = asyncio.run(events_view.aside(loaded.database))
         lines = events_view.aside_lines

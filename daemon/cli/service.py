@@ -66,7 +66,7 @@ async def one_round(loaded: Loaded) -> dict[str, Any]:
         before = await daemon.store.browse.status()
         if before["paused"]:
             raise Failed("everything is paused; go on with: eventferry resume")
-        troubles = await daemon.once()
+        troubles = await daemon.store.database.unless_full(daemon.once())
         after = await daemon.store.browse.status()
     finally:
         await daemon.stop()

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ async def _here(database: Path, name: str, arguments: Mapping[str, Any]) -> Any:
     store = Store(database, wall_now)
     await store.database.open()
     try:
-        return await Operator(store, {}).commands()[name](arguments)
+        return await store.database.unless_full(Operator(store, {}).commands()[name](arguments))
     finally:
         await store.database.close()
 
@@ -79,6 +79,10 @@ def moment(text: str | None, loaded: Loaded) -> datetime | None:
             ago: timedelta = parse_duration(text)
             return wall_now() - ago
         except ValueError:
-            raise Misused(f'--since {text!r}: write how long ago ("2h", "3d") or when ("2026-01-31 18:00")') from None
+            form = 'write how long ago ("2h", "3d") or when ("2026-01-31 18:00")'
+            raise Misused(f"--since {text[:40]!r}: {form}") from None
     zone = zone_of(loaded)
-    return named.replace(tzinfo=zone) if named.tzinfo is None and zone else named.astimezone()
+    try:
+        return (named.replace(tzinfo=zone) if named.tzinfo is None and zone else named).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Misused(f"--since {text[:40]!r}: no time of this calendar") from None

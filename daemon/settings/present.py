@@ -13,7 +13,8 @@ from daemon.contract import Kinds, SourceKind
 from daemon.expression import Template
 from daemon.log import scrub
 from daemon.quantities import duration_text
-from daemon.secrets import MASK, Secret
+from daemon.redaction import MASK
+from daemon.secrets import Secret
 from daemon.settings.load import Loaded
 from daemon.settings.model import LONGEST_NAME, NAME, DaemonSettings, SinkCommon, SourceCommon, table_model
 

@@ -21,6 +21,10 @@ Phase = Literal["syntax", "secrets", "templates"]
 PREFIX = "EVENTFERRY_"
 """What the names of our environment variables begin with."""
 _SMALLEST_HIDDEN = 6
+_MOST_TOLD, _LONGEST_TOLD = 200, 1000
+"""Mistakes, and characters of one. Whoever makes more than that has given us another file."""
+_MOST_GUESSED = 200
+"""Among more words a search for the nearest takes longer than its proposal is worth."""
 _PHASES: dict[str, Phase] = {"secret": "secrets", "template": "templates"}
 _SENTENCES = {
     "missing": "missing; this key is required",
@@ -28,7 +32,10 @@ _SENTENCES = {
     "path_type": "must be text (a path)",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number, and not so long",
     "int_from_float": "must be a whole number",
+    "finite_number": "must be a whole number",
+    "string_unicode": "must be UTF-8 text",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "bool_type": "must be true or false",
@@ -60,16 +67,21 @@ class Problem:
     phase: Phase = "syntax"
 
     def __post_init__(self) -> None:
-        """Whatever was quoted: one line, and no secret."""
-        object.__setattr__(self, "where", printable(scrub(self.where)))
-        object.__setattr__(self, "message", printable(scrub(self.message)))
+        """Whatever was quoted: one line, not too long, and no secret."""
+        object.__setattr__(self, "where", _short(printable(scrub(self.where))))
+        object.__setattr__(self, "message", _short(printable(scrub(self.message))))
 
     def text(self, path: Path | None) -> str:
         """Write it as one line, after the name of the config file where that is to blame."""
         parts = [part for part in (self.where, self.message) if part]
         if path is not None and not self.where.startswith(PREFIX):
-            parts.insert(0, str(path) if self.line is None else f"{path}:{self.line}")
+            place = printable(str(path))
+            parts.insert(0, place if self.line is None else f"{place}:{self.line}")
         return ": ".join(parts)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TOLD else text[: _LONGEST_TOLD - 1] + "…"
 
 
 class ConfigError(Exception):
@@ -78,7 +90,9 @@ class ConfigError(Exception):
     exit_code = 78
 
     def __init__(self, problems: Iterable[Problem], path: Path | None = None) -> None:
-        self.problems = sorted(set(problems), key=lambda problem: (problem.line or 1 << 30, problem.where))
+        found = sorted(set(problems), key=lambda problem: (problem.line or 1 << 30, problem.where))
+        more = [Problem(None, "", f"and {len(found) - _MOST_TOLD} more")] if len(found) > _MOST_TOLD else []
+        self.problems = found[:_MOST_TOLD] + more
         self.path = path
         super().__init__("\n".join(problem.text(path) for problem in self.problems))
 
@@ -97,7 +111,8 @@ def dotted(path: Sequence[str | int]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Propose the nearest of the known words, or nothing."""
-    near = difflib.get_close_matches(word.lower(), known, n=1)
+    words = list(known)
+    near = difflib.get_close_matches(word.lower(), words, n=1) if len(words) <= _MOST_GUESSED else []
     return f'; did you mean "{near[0]}"?' if near else ""
 
 

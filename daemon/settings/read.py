@@ -17,6 +17,9 @@ from daemon.settings.problems import PREFIX, ConfigError, Phase, Problem, did_yo
 _NOT_A_SETTING = f"{PREFIX}CONFIG"
 _SECTIONS = {"daemon": 1, "sources": 2, "sinks": 2}
 """Our tables, and how deep below the top their keys are."""
+_LARGEST = 1024 * 1024
+"""Bytes. Ten thousand sinks need less than half of it; tomllib takes eighty times the size in memory."""
+_DEEPEST = 100
 _SHAPES = f"{PREFIX}DAEMON__KEY, {PREFIX}SOURCES__NAME__KEY, {PREFIX}SINKS__NAME__KEY"
 
 
@@ -56,6 +59,7 @@ class Document:
 
 def read(path: Path | None, environ: Mapping[str, str]) -> Document:
     """Read both. Raises ConfigError where the file cannot be read or is no TOML."""
+    directory = _directory(path)
     variables, problems = _variables(environ)
     file = _File(path)
     tables = _merge(file, {name: environ[name] for name in variables.values()})
@@ -68,8 +72,15 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Document:
         else:
             message = f"must be a table: [{section}]" if section == "daemon" else f"must be tables: [{section}.NAME]"
         problems.append(Problem(lines.get((section,)), dotted([section]), message))
-    directory = path.absolute().parent if path else Path.cwd()
     return Document(path, directory, tables, lines, variables, tuple(problems))
+
+
+def _directory(config: Path | None) -> Path:
+    try:
+        return config.absolute().parent if config else Path.cwd()
+    except FileNotFoundError:
+        message = "the folder you are in was deleted; go to another one, or name a config by its whole path"
+        raise ConfigError([Problem(None, "", message)]) from None
 
 
 def _variables(environ: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[Problem]]:
@@ -96,9 +107,10 @@ class _File(TomlConfigSettingsSource):
         self.content: dict[str, Any] = {}
         self._path = path
         try:
-            if path is not None and not stat.S_ISREG(path.stat().st_mode):
-                raise self._unusable("a folder, not a file" if path.is_dir() else "no plain file")
-            super().__init__(_Merged, path)
+            if path is not None:
+                self._require_file(path)
+            # pydantic-settings would look for somebody's home behind a "~".
+            super().__init__(_Merged, path and path.absolute())
         except (FileNotFoundError, NotADirectoryError):
             raise self._unusable("no such file") from None
         except OSError as error:
@@ -106,8 +118,13 @@ class _File(TomlConfigSettingsSource):
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
         try:
-            self.text = file_path.read_text("utf-8-sig")
+            with file_path.open("rb") as file:
+                data = file.read(_LARGEST + 1)
+            if len(data) > _LARGEST:
+                raise self._unusable("larger than 1 MiB; this is no config of ours")
+            self.text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
             self.content = tomllib.loads(self.text)
+            _require_shallow(self.content, _DEEPEST)
         except tomllib.TOMLDecodeError as error:
             raise self._bad_toml(str(error)) from None
         except UnicodeDecodeError as error:
@@ -116,6 +133,11 @@ class _File(TomlConfigSettingsSource):
         except (ValueError, RecursionError):
             raise self._unusable("a number is too long, or lists are nested too deeply") from None
         return {key: value for key, value in self.content.items() if key in _SECTIONS and isinstance(value, dict)}
+
+    def _require_file(self, path: Path) -> None:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise self._unusable("a folder, not a file" if stat.S_ISDIR(mode) else "no plain file")
 
     def _unusable(self, message: str, line: int | None = None) -> ConfigError:
         return ConfigError([Problem(line, "", message)], self._path)
@@ -128,6 +150,14 @@ class _File(TomlConfigSettingsSource):
         if match[2] is None:
             return self._unusable(f"not valid TOML: {match[1]}, at the end", self.text.rstrip().count("\n") + 1)
         return self._unusable(f"not valid TOML: {match[1]}, at column {match[3]}", int(match[2]))
+
+
+def _require_shallow(value: Any, levels: int) -> None:
+    """Raises RecursionError here, rather than wherever the stack happens to end: a dotted key may have 1,000 parts."""
+    if levels == 0:
+        raise RecursionError
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _require_shallow(inner, levels - 1)
 
 
 class _Environment(EnvSettingsSource):

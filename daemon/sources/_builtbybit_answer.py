@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.http import Answer, retry_after, sane_wait
-from daemon.secrets import redact
+from daemon.redaction import redact
 from daemon.sources._builtbybit_event import split_envelope
 from daemon.sources._json import NotJson, loads_whole
 

@@ -11,6 +11,7 @@ from daemon.sources._json import OddNumber, dumps, items, loads, loads_or_text, 
 UNKNOWN_KIND = "unknown"
 LONGEST_ID = 100
 LONGEST_KIND = 200
+_DIGITS, _ID = re.compile("[0-9]+"), re.compile(f"[!-~]{{1,{LONGEST_ID}}}")
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _FIELDS = {"event_id", "listener_id", "created_at", "trigger_type", "trigger_data"}
 """All five are required by the API's description: https://github.com/BuiltByBit/api-openapi-spec"""
@@ -75,9 +76,9 @@ def _identity(value: Any) -> str | None:
     if not isinstance(value, int | str):
         return None
     text = str(value).strip()
-    if re.fullmatch(r"[0-9]+", text):
+    if _DIGITS.fullmatch(text):
         text = text.lstrip("0") or "0"
-    return text if re.fullmatch(rf"[!-~]{{1,{LONGEST_ID}}}", text) else None
+    return text if _ID.fullmatch(text) else None
 
 
 def _kind(value: Any) -> str:

@@ -24,7 +24,8 @@ from daemon.contract import (
     Unreachable,
 )
 from daemon.http import USER_AGENT, Answer, CallFailed, Http
-from daemon.secrets import Secret, remember
+from daemon.redaction import remember
+from daemon.secrets import Secret
 from daemon.sources._builtbybit_answer import MOST_VALUES, about, asked_wait, decoded, overfull, trusted_stats
 from daemon.sources._builtbybit_event import to_incoming
 

@@ -64,11 +64,13 @@ class Acknowledgements:
         """The source agreed: these are complete there."""
 
         def operation(connection: Connection, now: datetime) -> None:
-            connection.execute(
+            stored = connection.execute(
                 update(events)
                 .where(events.c.source == source, events.c.external_id.in_(external_ids))
                 .values(acknowledged_at=now, acknowledged_by="us", ack_due_at=None, ack_reason=None)
             )
+            if stored.rowcount == len(external_ids):
+                return
             connection.execute(
                 update(tombstones)
                 .where(tombstones.c.source == source, tombstones.c.external_id.in_(external_ids))

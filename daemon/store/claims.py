@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
 
 from daemon.contract import Delivery, Event, delivery_id
 from daemon.store.counters import Count, count_up
@@ -75,28 +75,24 @@ def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[An
         else:
             claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
     if claims:
-        connection.execute(
-            _TAKE,
-            [
-                {"row_id": claim.row_id, "until": now + lease, "at": now, "new_failures": claim.failures}
-                for claim in claims
-            ],
-        )
+        taken = {"row_ids": [claim.row_id for claim in claims], "until": now + lease, "at": now}
+        connection.execute(_TAKE, taken)
     next_due_at = connection.execute(_NEXT_DUE, {"sink_name": sink}).scalar()
     return Claimed(tuple(claims), next_due_at, quarantined)
 
 
 _TAKE = (
     update(deliveries)
-    .where(deliveries.c.id == bindparam("row_id"))
+    .where(deliveries.c.id.in_(bindparam("row_ids", expanding=True)))
     .values(
         due_at=bindparam("until"),
         attempt=deliveries.c.attempt + 1,
         claimed_at=bindparam("at"),
         tried_at=bindparam("at"),
-        failures=bindparam("new_failures"),
+        failures=case((deliveries.c.claimed_at.is_(None), deliveries.c.failures), else_=deliveries.c.failures + 1),
     )
 )
+"""One statement for all: with one for each row the driver would hand the interpreter back and forth each time."""
 
 
 def _claim(row: Any, sink: str, now: datetime, *, cut_off: bool) -> Claim:

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, and_, bindparam, exists, func, insert, select, update
 
 from daemon.contract import Delivery, Report
+from daemon.redaction import redact
 from daemon.retry import Verdict
-from daemon.secrets import redact
 from daemon.store.counters import Count, count_up
 from daemon.store.text import storable
 from daemon.tables import attempts, deliveries, events
@@ -68,19 +68,21 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
         connection.execute(_PROGRESS, progressed)
     if cleared := [{"row_id": item.claim.row_id} for item in attempted if item.claim.suspect]:
         connection.execute(_CLEARED, cleared)
-    counts: Counter[Count] = Counter()
-    for item in attempted:
-        event = item.claim.delivery.event
-        outcome = item.verdict.state if item.verdict.state != "waiting" else item.outcome
-        counts[Count.of_delivery(event.source, event.kind, sink, outcome, now)] += 1
-    count_up(connection, counts)
+    fates = Counter(
+        (item.claim.delivery.event.source, item.claim.delivery.event.kind, _fate(item)) for item in attempted
+    )
+    count_up(
+        connection,
+        {Count.of_delivery(source, kind, sink, fate, now): number for (source, kind, fate), number in fates.items()},
+    )
     return sum(item.verdict.state != "waiting" for item in attempted)
 
 
 _UNDER_WAY = select(deliveries.c.id, deliveries.c.attempt).where(
     deliveries.c.id.in_(bindparam("row_ids", expanding=True)), deliveries.c.claimed_at.is_not(None)
 )
-_ATTEMPT = insert(attempts)
+_ATTEMPT = insert(attempts).returning(attempts.c.id)
+"""Nobody needs the ids; asked for them SQLAlchemy writes one statement for many rows."""
 _SETTLE = (
     update(deliveries)
     .where(and_(deliveries.c.id == bindparam("row_id"), deliveries.c.attempt == bindparam("made")))
@@ -105,6 +107,10 @@ _CLEARED = (
 )
 """None of the event's deliveries is suspected any more, or was given up for it."""
 _PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
+
+
+def _fate(item: Attempted) -> str:
+    return item.outcome if item.verdict.state == "waiting" else item.verdict.state
 
 
 def _settlement(item: Attempted, reason: str, now: datetime) -> Mapping[str, Any]:

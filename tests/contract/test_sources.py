@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from daemon.contract import Access, Source, SourceThrottled, SourceTrouble, Unreachable
 from daemon.http import Http
-from daemon.secrets import MASK
+from daemon.redaction import MASK
 from daemon.sources.registry import SOURCE_KINDS
 from tests.receivers import Answer, HttpReceiver, Request, Writer, hang_up, http_receiver, keep_silent, reply
 

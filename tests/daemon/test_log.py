@@ -21,7 +21,7 @@ import pytest
 import structlog
 
 from daemon import log
-from daemon.secrets import remember
+from daemon.redaction import remember
 
 CANARY = "canary-3f9a77c1-token"
 remember(CANARY)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.quantities import Duration, Size, duration_text, parse_duration, parse_size
+from daemon.quantities import Duration, duration_text, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,3 @@ def test_a_duration_survives_being_written_and_read(duration: timedelta) -> None
 
 def test_a_duration_is_written_as_the_config_takes_it() -> None:
     assert TypeAdapter(Duration).dump_python(timedelta(minutes=90)) == "1h30m"
-
-
-@pytest.mark.parametrize(
-    ("value", "size"), [("200MB", 200_000_000), ("64KiB", 65536), ("1.5 kb", 1500), ("10B", 10), (7, 7), (0, 0)]
-)
-def test_a_size_has_a_number_and_a_unit_or_counts_bytes(value: Any, size: int) -> None:
-    assert parse_size(value) == size
-
-
-@pytest.mark.parametrize("value", ["", "200", "MB", "-1MB", -1, True, 1.5, None, "1TB"])
-def test_anything_else_is_no_size(value: Any) -> None:
-    with pytest.raises(ValidationError):
-        TypeAdapter(Size).validate_python(value)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from daemon.secrets import MASK, ConfigPath, Secret, _Known, credential_paths, redact, relative_to, remember
+from daemon.redaction import MASK, _Known, redact, remember
+from daemon.secrets import ConfigPath, Secret, credential_paths, relative_to
 
 
 class Table(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from daemon.contract import Delivered, TryLater, Unreachable
 from daemon.http import Http
-from daemon.secrets import redact
+from daemon.redaction import redact
 from sinks.discord import DiscordSink, parse_address
 from tests.events import delivery, event
 from tests.receivers import Answer, HttpReceiver, Writer, http_receiver, reply

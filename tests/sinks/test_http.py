@@ -5,7 +5,7 @@ import pytest
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import Answer, CallFailed
-from daemon.secrets import redact, remember
+from daemon.redaction import redact, remember
 from sinks._http import answer_text, judge, judge_failure, parse_url, remember_credentials
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from daemon.contract import Delivered, Delivery, Rejected, TryLater, Unreachable
 from daemon.http import Http
-from daemon.secrets import redact
+from daemon.redaction import redact
 from sinks.webhook import WebhookSink, identification, signing_key
 from tests.events import delivery, event
 from tests.receivers import (

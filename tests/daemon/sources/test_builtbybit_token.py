@@ -13,7 +13,8 @@ from daemon.contract import (
     SourceUnavailable,
     Unreachable,
 )
-from daemon.secrets import Secret, redact
+from daemon.redaction import redact
+from daemon.secrets import Secret
 from daemon.sources.builtbybit import BuiltByBitSource, bare_token
 from tests.daemon.sources.asking import TOKEN, against, enveloped, event, failing, opened, sweep
 from tests.receivers import Answer, http_receiver, reply

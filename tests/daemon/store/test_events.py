@@ -29,7 +29,7 @@ async def test_a_new_event_is_stored_with_a_delivery_for_each_sink_that_wants_it
         assert [event.external_id for event in added.unrouted] == ["3"]
         assert added.woken == {"hook", "mail"}
         assert await rows(store, "SELECT external_id, routed FROM events") == [("1", 2), ("2", 1), ("3", 0)]
-        assert await rows(store, "SELECT event_id, sink, state, attempt FROM deliveries ORDER BY id") == [
+        assert await rows(store, "SELECT event_id, sink, state, attempt FROM deliveries ORDER BY event_id, sink") == [
             (1, "hook", "waiting", 0),
             (1, "mail", "waiting", 0),
             (2, "hook", "waiting", 0),

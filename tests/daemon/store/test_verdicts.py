@@ -6,8 +6,8 @@ from hashlib import sha256
 import pytest
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
+from daemon.redaction import remember
 from daemon.retry import DEFAULT_WAITS
-from daemon.secrets import remember
 from daemon.store.verdicts import ANSWER_KEPT, BODY_KEPT, REASON_KEPT
 from tests.ledger import NOON, ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
 
