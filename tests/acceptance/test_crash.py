@@ -89,7 +89,7 @@ def test_an_event_that_kills_the_process_is_given_up_after_three_deaths_and_the_
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the program strace")
 def test_a_power_cut_loses_nothing_that_the_source_was_told_is_complete(tmp_path):
-    """F4, I2, I3, W1 to W8: whatever of the unflushed writes the disk kept, torn or not."""
+    """F4, I2, I3, W1 to W8, W11: whatever of the unflushed writes the disk kept, torn or not."""
     steps = asyncio.run(record(tmp_path, events=20))
     require_whole(steps, tmp_path)
     remains = tmp_path / "remains"

@@ -11,6 +11,8 @@ from daemon.simulator.faults import Behaviour, Faults
 
 
 def test_deliveries_under_way_are_waited_for_at_sigterm(world):
+    """F5."""
+
     async def story():
         async with world() as w:
             w.configure()
@@ -27,6 +29,8 @@ def test_deliveries_under_way_are_waited_for_at_sigterm(world):
 
 
 def test_a_hung_delivery_is_cut_off_after_stop_timeout_and_sent_again_at_the_next_start(world):
+    """F5, with a sink that never answers."""
+
     async def story():
         async with world() as w:
             w.configure(daemon='stop_timeout = "1s"')
@@ -47,6 +51,8 @@ def test_a_hung_delivery_is_cut_off_after_stop_timeout_and_sent_again_at_the_nex
 
 
 def test_a_second_signal_ends_the_process_at_once(world):
+    """F5."""
+
     async def story():
         async with world() as w:
             w.configure()

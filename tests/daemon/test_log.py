@@ -263,6 +263,7 @@ def test_configuring_again_moves_to_the_new_stream() -> None:
 
 
 def test_a_stuck_reader_blocks_nobody_and_hears_later_how_much_it_missed() -> None:
+    """F51."""
     reading, writing = os.pipe()
     pipe = os.fdopen(writing, "w")
     log.configure("info", "json", pipe)

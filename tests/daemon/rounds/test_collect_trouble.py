@@ -31,6 +31,8 @@ TROUBLES = {
 
 @pytest.mark.parametrize("name", TROUBLES)
 def test_trouble_is_waited_out_ever_longer_and_is_over_with_the_first_good_sweep(tmp_path: Path, name: str) -> None:
+    """F27, F36: refused, broken off, nonsense from a portal; from 2 s to 5 min, and over at once."""
+
     async def scenario() -> None:
         clock = Hand()
         async with Simulator.start(faults=TROUBLES[name]) as sim, running(sim, tmp_path, clock) as shop:
