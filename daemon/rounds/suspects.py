@@ -18,7 +18,7 @@ WAIT_SECONDS = {1: 1.0, 2: 5.0}
 SLOW_SECONDS = 2.0
 """A sink that took so long over a suspect lets those of other sinks go first."""
 OTHERS_FIRST_SECONDS = 1.0
-"""So long after the last one was tried: whichever sink has not asked by then is not able to."""
+"""So long the better ones are waited for: whichever sink has not asked by then is not able to."""
 
 
 class Suspects:
@@ -30,33 +30,44 @@ class Suspects:
         self._trying: str | None = None
         self._slow: set[str] = set()
         self._began = self._changed = time.monotonic()
-        for deaths in {suspect.deaths for suspect in suspects}:
-            asyncio.get_running_loop().call_later(WAIT_SECONDS.get(deaths, 0.0) + 0.01, self._wake_waiting)
+        for deaths in {suspect.event_deaths for suspect in suspects}:
+            asyncio.get_running_loop().call_later(WAIT_SECONDS.get(deaths, 0.0) + 0.01, self._look_again)
 
     def hurry(self) -> None:
         """A single round, as cron has it, cannot wait."""
         self._began = float("-inf")
 
     def next(self, sink: str) -> int | None:
-        """A suspect of this sink, which is then being tried until `over`; None while another one is."""
-        now = time.monotonic()
-        if self._trying or (sink in self._slow and now < self._changed + OTHERS_FIRST_SECONDS):
+        """A suspect of this sink, which is then tried until `over`; None while another one is, or had better be."""
+        if self._trying or not self._waiting:
             return None
-        for suspect in self._waiting:
-            if suspect.sink == sink and now - self._began >= WAIT_SECONDS.get(suspect.deaths, 0.0):
-                self._waiting.remove(suspect)
-                self._trying, self._changed = sink, now
-                return suspect.row_id
-        return None
+        now = time.monotonic()
+        ripe = [each for each in self._waiting if now - self._began >= WAIT_SECONDS.get(each.event_deaths, 0.0)]
+        mine = min((each for each in ripe if each.sink == sink), key=self._rank, default=None)
+        if mine is None:
+            return None
+        better = any(self._rank(each) < self._rank(mine) for each in ripe)
+        if better and now < self._changed + OTHERS_FIRST_SECONDS:
+            return None
+        self._waiting.remove(mine)
+        self._trying, self._changed = sink, now
+        return mine.row_id
+
+    def _rank(self, suspect: Suspect) -> tuple[bool, int]:
+        """Who is least likely to kill us, or to keep us waiting, goes first: so the innocent are cleared in time."""
+        return suspect.sink in self._slow, suspect.deaths
 
     def over(self) -> None:
         """The one that was tried has its verdict: the next may go, whichever sink it is for."""
-        now = time.monotonic()
-        if self._trying and now - self._changed > SLOW_SECONDS:
+        if self._trying and time.monotonic() - self._changed > SLOW_SECONDS:
             self._slow.add(self._trying)
-        self._trying, self._changed = None, now
+        self._trying = None
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._changed = time.monotonic()
         self._wake_waiting()
-        if self._slow and self._waiting:
+        if self._waiting:
             asyncio.get_running_loop().call_later(OTHERS_FIRST_SECONDS + 0.01, self._wake_waiting)
 
     def _wake_waiting(self) -> None:

@@ -22,6 +22,8 @@ class Suspect:
     row_id: int
     sink: str
     deaths: int
+    event_deaths: int
+    """Of the process, while any of the event's deliveries was under way."""
 
 
 class Deliveries:
@@ -115,6 +117,8 @@ class Deliveries:
                 )
             void = update(deliveries).where(WAITING, deliveries.c.claimed_at.is_not(None))
             connection.execute(void.values(due_at=now, claimed_at=None, failures=deliveries.c.failures + 1))
+            suspected = connection.execute(_SUSPECTED).scalars().all()
+            connection.execute(_SUSPECT_TOO, {"event_ids": suspected, "at": now})
             restore_waits(connection, now)
             return [Suspect(*row) for row in connection.execute(_SUSPECTS)]
 
@@ -122,7 +126,7 @@ class Deliveries:
 
 
 _SUSPECTS = (
-    select(deliveries.c.id, deliveries.c.sink, events.c.deaths)
+    select(deliveries.c.id, deliveries.c.sink, deliveries.c.deaths, events.c.deaths)
     .join(events, events.c.id == deliveries.c.event_id)
     .where(WAITING, ~INNOCENT)
     .order_by(deliveries.c.sink, deliveries.c.due_at, deliveries.c.id)
@@ -132,6 +136,18 @@ _DIED_OVER = (
     .where(events.c.id == bindparam("died_over"))
     .values(deaths=case((events.c.deaths == 0, 1), else_=events.c.deaths + bindparam("more")))
 )
+_SUSPECTED = select(deliveries.c.event_id).where(WAITING, deliveries.c.deaths > 0).distinct()
+_SUSPECT_TOO = (
+    update(deliveries)
+    .where(
+        WAITING,
+        deliveries.c.event_id.in_(bindparam("event_ids", expanding=True)),
+        deliveries.c.deaths == 0,
+        deliveries.c.due_at <= bindparam("at"),
+    )
+    .values(deaths=1)
+)
+"""What is due of an event that is suspected at one sink would kill us beside others, were it the event's fault."""
 _DUE = (
     CLAIMABLE.where(deliveries.c.sink == bindparam("sink_name"), INNOCENT, deliveries.c.due_at <= bindparam("at"))
     .order_by(deliveries.c.due_at, deliveries.c.id)

@@ -26,7 +26,7 @@ async def test_i5_after_a_restart_what_was_under_way_is_due_at_once_and_nothing_
         first, second, _ = await claim(store)
         await record(store, attempted(first, Delivered(), clock()), attempted(second, TryLater("500"), clock()))
     async with make_store() as store:
-        assert await store.deliveries.void_claims() == [Suspect(3, "hook", deaths=1)]
+        assert await store.deliveries.void_claims() == [Suspect(3, "hook", deaths=1, event_deaths=1)]
         assert await claim(store) == ()
         again = await store.deliveries.claim_suspect("hook", 3, lease=LEASE)
         assert [(one.delivery.attempt, one.failures) for one in again.claims] == [(2, 1)]
@@ -46,14 +46,14 @@ async def test_i8_an_event_that_three_processes_died_over_is_quarantined_and_the
         await claim(store)
     for death in range(2, DEATHS_TO_QUARANTINE + 1):
         async with make_store() as store:
-            assert await store.deliveries.void_claims() == [Suspect(1, "hook", death - 1)]
+            assert await store.deliveries.void_claims() == [Suspect(1, "hook", death - 1, death - 1)]
             assert await claim(store) == (), "it goes alone"
             assert await probe(store) is None
             (one,) = (await store.deliveries.claim_suspect("hook", 1, lease=LEASE)).claims
             assert one.delivery.attempt == death
     async with make_store() as store:
         await add(store, planned("good", "hook"))
-        assert await store.deliveries.void_claims() == [Suspect(1, "hook", deaths=3)]
+        assert await store.deliveries.void_claims() == [Suspect(1, "hook", deaths=3, event_deaths=3)]
         last = await store.deliveries.claim_suspect("hook", 1, lease=LEASE)
         assert (last.claims, last.quarantined) == ((), 1)
         assert [one.delivery.event.external_id for one in await send(store)] == ["good"]
@@ -72,7 +72,7 @@ async def test_a_suspect_that_was_not_tried_is_one_after_the_next_start_too(make
         await claim(store)
     for _ in range(5):
         async with make_store() as store:
-            assert await store.deliveries.void_claims() == [Suspect(1, "hook", deaths=1)]
+            assert await store.deliveries.void_claims() == [Suspect(1, "hook", deaths=1, event_deaths=1)]
 
 
 @story
@@ -190,6 +190,6 @@ async def test_f14_a_damaged_event_is_quarantined_and_the_others_flow(make_store
             ("gave_up", "its stored content is damaged; not sent"),
             ("waiting", None),
         ]
-        probed = await store.deliveries.claim_probe("mail", last_probed=2, lease=LEASE)
+        probed = await store.deliveries.claim_probe("mail", last_probed=4, lease=LEASE)
         assert (probed.claims, probed.quarantined) == ((), 1)
         assert len(await store.browse.show("builtbybit:2")) == 1

@@ -169,7 +169,7 @@ async def test_what_waited_too_long_is_given_up_and_stays_to_be_replayed(
         states = (
             "SELECT event_id, sink, state, reason, due_at, settled_at IS NOT NULL FROM deliveries WHERE event_id < 3"
         )
-        assert await rows(store, f"{states} ORDER BY id") == [
+        assert await rows(store, f"{states} ORDER BY event_id, sink") == [
             (1, "hook", "gave_up", "waited longer than 30d", None, 1),
             (1, "mail", "waiting", None, "2026-03-04 12:00:00.000000", 0),
             (2, "hook", "gave_up", "waited longer than 30d", None, 1),
