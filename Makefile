@@ -56,11 +56,16 @@ lint: $(DEV) ## Run the static checks: format, ruff, mypy --strict, import contr
 
 check: lint test ## Run all that a change must pass: lint, then test
 
-soak: $(DEV) ## Kill it, cut its power, freeze it, throttle it: the long trials of docs/reliability.md (two hours)
+soak: $(DEV) ## Kill it, cut its power, freeze it, throttle it: the long trials of docs/reliability.md (two hours, some as root)
 	@$(VENV)/bin/python -m tests.soak --cycles 1000 --seed 1
 	@$(VENV)/bin/python -m tests.soak.syscalls
 	@$(VENV)/bin/python -m tests.soak.powercut --states 10000
 	@$(VENV)/bin/python -m tests.soak.manners --answers 10000 --seed 1
+	@$(VENV)/bin/python -m tests.soak.migration
+	@$(VENV)/bin/python -m tests.soak.frozen --seconds 90
+	@$(VENV)/bin/python -m tests.soak.clock --seconds 180
+	@$(VENV)/bin/python -m tests.soak.full_disk --cycles 40
+	@$(VENV)/bin/python -m tests.machine --examples 200 --steps 50 --seed 1
 
 fuzz: $(DEV) ## Feed a million damaged inputs to everything that parses or renders (20 minutes; SEED=2 for others)
 	@$(VENV)/bin/python -m tests.fuzz --inputs 1000000 --seed $(or $(SEED),1)

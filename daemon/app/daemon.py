@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -14,6 +13,7 @@ from daemon import __version__, log
 from daemon.app.build import BuiltSink, build_sinks, build_sources, route
 from daemon.app.guard import watches
 from daemon.app.operator import Operator
+from daemon.app.signals import stop_on_signals
 from daemon.clock import SteadyClock
 from daemon.contract import Sink, Source
 from daemon.control import ControlServer, socket_path
@@ -157,7 +157,7 @@ class Daemon:
 
     async def serve(self) -> int:
         """Run until told to stop, or until the database breaks; the exit code."""
-        self._listen_to_signals()
+        stop_on_signals(self.stop_wanted)
         stop = asyncio.ensure_future(self.stop_wanted.wait())
         broken = self.store.database.broken
         waited: set[asyncio.Future[Any]] = {stop, broken}
@@ -169,21 +169,6 @@ class Daemon:
             return 74
         await self.stop()
         return 0
-
-    def _listen_to_signals(self) -> None:
-        def on_signal(number: signal.Signals) -> None:
-            if self.stop_wanted.is_set() and number == signal.SIGHUP:
-                return  # kernel and shell may each send one when a terminal closes
-            if self.stop_wanted.is_set():
-                _log.warning("daemon.stopped_at_once", signal=number.name)
-                log.shutdown()
-                os._exit(1)
-            _log.info("daemon.stopping", signal=number.name)
-            self.stop_wanted.set()
-
-        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        for number in (signal.SIGTERM, signal.SIGINT, *(() if under_nohup else (signal.SIGHUP,))):
-            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
     async def once(self) -> list[str]:
         """One full round: complete, poll, deliver what is due, complete; the troubles there were."""
