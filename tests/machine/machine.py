@@ -113,6 +113,7 @@ class Machine(RuleBasedStateMachine):
     @rule(after_hours=st.sampled_from([0, 3, 10]))
     def prune(self, after_hours: int) -> None:
         self.world.pass_time(3600.0 * after_hours)
+        self.promises_hold()  # what settled meanwhile may be pruned, and is to be seen settled before it is
         self.world.prune()
 
     # The receivers

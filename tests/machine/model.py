@@ -173,7 +173,8 @@ class Model:
             given_up = old.stored_at < self._now() - GIVE_UP_AFTER
             settled = given_up or all(owed.settled for owed in before.of(key).values())
             buried = key in now.tombstones or key[0] != "shop"
-            self.require(due and settled and buried, f"I4: {key} vanished: {old}")
+            what = f"pruning {self._pruning}, old enough {due}, settled {settled}, buried {buried}"
+            self.require(due and settled and buried, f"I4: {key} vanished ({what}): {old}")
         for key, sink in before.deliveries.keys() - now.deliveries.keys():
             self.require(key not in now.events, f"I4: the delivery of {key} to {sink} vanished")
         self.require(before.tombstones.keys() <= now.tombstones.keys(), "I9: a tombstone vanished before its time")
