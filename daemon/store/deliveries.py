@@ -117,8 +117,8 @@ class Deliveries:
                 )
             void = update(deliveries).where(WAITING, deliveries.c.claimed_at.is_not(None))
             connection.execute(void.values(due_at=now, claimed_at=None, failures=deliveries.c.failures + 1))
-            suspected = connection.execute(_SUSPECTED).scalars().all()
-            connection.execute(_SUSPECT_TOO, {"event_ids": suspected, "at": now})
+            suspected = set(connection.execute(_SUSPECTED).scalars())
+            connection.execute(_SUSPECT_TOO, {"event_ids": list(suspected), "at": now})
             restore_waits(connection, now)
             return [Suspect(*row) for row in connection.execute(_SUSPECTS)]
 
@@ -136,7 +136,7 @@ _DIED_OVER = (
     .where(events.c.id == bindparam("died_over"))
     .values(deaths=case((events.c.deaths == 0, 1), else_=events.c.deaths + bindparam("more")))
 )
-_SUSPECTED = select(deliveries.c.event_id).where(WAITING, deliveries.c.deaths > 0).distinct()
+_SUSPECTED = select(deliveries.c.event_id).where(WAITING, deliveries.c.deaths > 0)
 _SUSPECT_TOO = (
     update(deliveries)
     .where(

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,9 @@ class World:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the database from outside."""
-        with sqlite3.connect(f"file:{self.folder / 'eventferry.db'}?mode=ro", uri=True, timeout=5) as connection:
-            rows = connection.execute(query, values).fetchall()
-        connection.close()
-        return rows
+        uri = f"file:{self.folder / 'eventferry.db'}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+            return connection.execute(query, values).fetchall()
 
     def accepted(self, name: str) -> list[str]:
         """The delivery ids that a webhook receiver accepted, in order, repeats included."""

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,9 @@ def test_a_database_of_this_release_is_gone_on_with(world, release):
     async def story():
         async with world() as w:
             shutil.copyfile(release, w.folder / "eventferry.db")
-            with sqlite3.connect(release) as connection:
+            with closing(sqlite3.connect(release)) as connection:
                 before = connection.execute("SELECT source, external_id, data FROM events").fetchall()
                 attempts = connection.execute("SELECT count(*) FROM attempts").fetchone()[0]
-            connection.close()
             assert len(before) > 10
             w.configure(sinks=w.webhook("good") + w.webhook("down"))
             event_id = w.sim.upstream.add("purchase", {"resource_title": "New"}, event_id=2_000_001)

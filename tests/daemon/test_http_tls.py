@@ -14,6 +14,9 @@ from tests.receivers import OPENSSL, HttpReceiver, needs_openssl
 
 FAKETIME = shutil.which("faketime")
 
+SIGNS = "keyUsage=critical,keyCertSign,cRLSign"
+SIGNED = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+ROOT = ["-out", "root.pem", "-addext", SIGNS]
 NOT_ACCEPTED = {
     "expired": ({"when": "2020-01-01"}, "its TLS certificate is not accepted: certificate has expired"),
     "not yet valid": ({"when": "2035-01-01"}, "its TLS certificate is not accepted: certificate is not yet valid"),
@@ -36,56 +39,21 @@ def certify(folder: Path, *, when: str, names: str, key: str, digest: str, autho
     def openssl(*options: str) -> None:
         subprocess.run([*at, OPENSSL, *options], check=True, capture_output=True, timeout=60, cwd=folder)
 
-    made = ["req", "-nodes", "-newkey", key, "-subj", "/CN=localhost", "-keyout", "key.pem"]
+    request = f"req -nodes -newkey {key} -subj /CN=localhost -keyout key.pem".split()
     if authority:
-        root = [
-            "req",
-            "-x509",
-            "-nodes",
-            "-newkey",
-            "rsa:2048",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=Root",
-            "-keyout",
-            "root.key",
-        ]
-        openssl(*root, "-out", "root.pem")
-        middle = ["req", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=Middle", "-keyout", "middle.key"]
-        openssl(*middle, "-out", "middle.csr")
-        (folder / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\n")
-        by_root = [
-            "-CA",
-            "root.pem",
-            "-CAkey",
-            "root.key",
-            "-CAcreateserial",
-            digest,
-            "-days",
-            "2",
-            "-extfile",
-            "ca.ext",
-        ]
+        openssl(*"req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=Root -keyout root.key".split(), *ROOT)
+        openssl(*"req -nodes -newkey rsa:2048 -subj /CN=Middle -keyout middle.key -out middle.csr".split())
+        (folder / "middle.ext").write_text(f"basicConstraints=critical,CA:TRUE\n{SIGNS}\n{SIGNED}")
+        by_root = f"-CA root.pem -CAkey root.key -CAcreateserial {digest} -days 2 -extfile middle.ext".split()
         openssl("x509", "-req", "-in", "middle.csr", *by_root, "-out", "middle.pem")
-        openssl(*made, "-out", "leaf.csr")
-        (folder / "leaf.ext").write_text(f"subjectAltName={names}\n")
-        by_middle = [
-            "-CA",
-            "middle.pem",
-            "-CAkey",
-            "middle.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            "leaf.ext",
-        ]
+        openssl(*request, "-out", "leaf.csr")
+        (folder / "leaf.ext").write_text(f"subjectAltName={names}\n{SIGNED}")
+        by_middle = "-CA middle.pem -CAkey middle.key -CAcreateserial -days 2 -extfile leaf.ext".split()
         openssl("x509", "-req", "-in", "leaf.csr", *by_middle, "-out", "leaf.pem")
         pem.write_text("".join((folder / name).read_text() for name in ("key.pem", "leaf.pem", "middle.pem")))
         shutil.copy(folder / "root.pem", signer)
     else:
-        openssl(*made, "-x509", digest, "-days", "2", "-addext", f"subjectAltName={names}", "-out", "leaf.pem")
+        openssl(*request, "-x509", digest, "-days", "2", "-addext", f"subjectAltName={names}", "-out", "leaf.pem")
         shutil.copy(folder / "leaf.pem", signer)
         pem.write_text(key_file.read_text() + signer.read_text())
     return pem

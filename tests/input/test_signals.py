@@ -5,6 +5,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 from daemon.simulator.faults import Behaviour
@@ -105,9 +106,8 @@ def test_a_stop_while_the_database_is_made_leaves_one_that_the_next_start_takes(
             await w.start()
             await w.until(lambda: w.sim.upstream.completed == {event_id: 1})
             assert await w.stop() == 0
-            with sqlite3.connect(w.folder / "eventferry.db") as connection:
+            with closing(sqlite3.connect(w.folder / "eventferry.db")) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            connection.close()
             _messages(w)
 
     _told(story)
