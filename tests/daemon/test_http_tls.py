@@ -36,24 +36,26 @@ def certify(folder: Path, *, when: str, names: str, key: str, digest: str, autho
     pem, key_file, signer = folder / "server.pem", folder / "key.pem", folder / "signer.pem"
     at = [FAKETIME, f"{when} 00:00:00"] if when and FAKETIME else []
 
-    def openssl(*options: str) -> None:
-        subprocess.run([*at, OPENSSL, *options], check=True, capture_output=True, timeout=60, cwd=folder)
+    def openssl(options: str, *more: str) -> None:
+        subprocess.run(
+            [*at, str(OPENSSL), *options.split(), *more], check=True, capture_output=True, timeout=60, cwd=folder
+        )
 
-    request = f"req -nodes -newkey {key} -subj /CN=localhost -keyout key.pem".split()
+    request = f"req -nodes -newkey {key} -subj /CN=localhost -keyout key.pem"
     if authority:
-        openssl(*"req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=Root -keyout root.key".split(), *ROOT)
-        openssl(*"req -nodes -newkey rsa:2048 -subj /CN=Middle -keyout middle.key -out middle.csr".split())
+        openssl("req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=Root -keyout root.key", *ROOT)
+        openssl("req -nodes -newkey rsa:2048 -subj /CN=Middle -keyout middle.key -out middle.csr")
         (folder / "middle.ext").write_text(f"basicConstraints=critical,CA:TRUE\n{SIGNS}\n{SIGNED}")
-        by_root = f"-CA root.pem -CAkey root.key -CAcreateserial {digest} -days 2 -extfile middle.ext".split()
-        openssl("x509", "-req", "-in", "middle.csr", *by_root, "-out", "middle.pem")
-        openssl(*request, "-out", "leaf.csr")
+        by_root = f"-CA root.pem -CAkey root.key -CAcreateserial {digest} -days 2 -extfile middle.ext"
+        openssl(f"x509 -req -in middle.csr {by_root} -out middle.pem")
+        openssl(f"{request} -out leaf.csr")
         (folder / "leaf.ext").write_text(f"subjectAltName={names}\n{SIGNED}")
-        by_middle = "-CA middle.pem -CAkey middle.key -CAcreateserial -days 2 -extfile leaf.ext".split()
-        openssl("x509", "-req", "-in", "leaf.csr", *by_middle, "-out", "leaf.pem")
+        by_middle = "-CA middle.pem -CAkey middle.key -CAcreateserial -days 2 -extfile leaf.ext"
+        openssl(f"x509 -req -in leaf.csr {by_middle} -out leaf.pem")
         pem.write_text("".join((folder / name).read_text() for name in ("key.pem", "leaf.pem", "middle.pem")))
         shutil.copy(folder / "root.pem", signer)
     else:
-        openssl(*request, "-x509", digest, "-days", "2", "-addext", f"subjectAltName={names}", "-out", "leaf.pem")
+        openssl(f"{request} -x509 {digest} -days 2 -addext subjectAltName={names} -out leaf.pem")
         shutil.copy(folder / "leaf.pem", signer)
         pem.write_text(key_file.read_text() + signer.read_text())
     return pem
