@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,18 +15,15 @@ from daemon.retry import judge
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.attempt import OUTCOME_NAMES, STOPPED, ask
 from daemon.rounds.lane_news import LaneNews
+from daemon.rounds.ready import Ready
 from daemon.rounds.recorder import Recorder
 from daemon.rounds.suspects import Suspects
 from daemon.store import Attempted, Claim, Store, StoreBroken, StoreClosed
 
 CRASH_WAIT = timedelta(seconds=5)
 LAST_LOOK_SECONDS = 5.0
-MOST_AHEAD = 128
-"""Deliveries claimed before there is room to send them, at most: beyond, larger groups save nothing."""
 MOST_UNRECORDED = 64
 """Deliveries that were answered and whose verdict is not on disk yet, at most: a crash repeats them (I5)."""
-SOON = timedelta(seconds=0.5)
-"""What was claimed ahead is meant to be sent within about this time."""
 
 _log = log.get(__name__)
 
@@ -69,11 +65,7 @@ class Deliver:
             name, store, self._news, on_settled=on_settled, on_room=self._send_more, on_rest=self._rest
         )
         self._suspects = suspects
-        self._ready: deque[Claim] = deque()
-        """Claimed ahead, so that a sink that answers fast never waits for the disk."""
-        self._ahead = 0
-        self._claimed_at = store.database.clock()
-        self._all_were_claimed = True
+        self._ready = Ready(policy.concurrency * policy.batch_limit, policy.deadline, store.database.clock())
         self._under_way: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._woken.set()
@@ -120,7 +112,7 @@ class Deliver:
         """Start and claim what may go out now; how long until that may change by itself."""
         now = self._store.database.clock()
         may = self._allowance(now)
-        if self._ready and (not may.flows or self._gone_stale(now)):
+        if self._ready and (not may.flows or self._ready.stale(now)):
             await self._give_back()
         if may.flows:
             return None if self._send_ready() else await self._claim_ahead(now)
@@ -136,10 +128,6 @@ class Deliver:
             return Allowance(0)
         return allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
 
-    def _gone_stale(self, now: datetime) -> bool:
-        """What is sent later than this may not have its verdict before its lease ends."""
-        return now - self._ready[0].claimed_at > self._policy.deadline
-
     def _send_ready(self) -> bool:
         """Use every free slot; a suspect goes first. Whether enough is ready for those to come."""
         now = self._store.database.clock()
@@ -148,34 +136,25 @@ class Deliver:
         if slots and (suspect := self._suspects.next(self.name)) is not None:
             self._start(self._send_alone(suspect, probe=False))
             slots -= 1
-        while slots and self._ready and not self._gone_stale(now):
-            number = min(self._policy.batch_limit, len(self._ready))
-            self._start(self._send([self._ready.popleft() for _ in range(number)], probe=False))
+        while slots and self._ready and not self._ready.stale(now):
+            self._start(self._send(self._ready.take(self._policy.batch_limit), probe=False))
             slots -= 1
-        return may.flows and len(self._ready) > self._ahead // 2 and not self._gone_stale(now)
+        return may.flows and self._ready.enough(now)
 
     async def _claim_ahead(self, now: datetime) -> timedelta | None:
         """Claim for the free slots, and beyond them as much as goes out soon."""
-        at_once = self._policy.concurrency * self._policy.batch_limit
-        if self._all_were_claimed or now - self._claimed_at > SOON:
-            self._ahead //= 2
-        else:
-            self._ahead = min(max(at_once, self._ahead * 2), max(at_once, MOST_AHEAD // at_once * at_once))
-        free = self._allowance(now).batches * self._policy.batch_limit
-        room = free + self._ahead - len(self._ready)
+        room = self._ready.room(self._allowance(now).batches * self._policy.batch_limit, now)
         if room <= 0:
             return None
         claimed = await self._store.deliveries.claim(self.name, limit=room, lease=self._lease)
-        self._claimed_at, self._all_were_claimed = now, len(claimed.claims) + claimed.quarantined < room
-        self._ready.extend(claimed.claims)
+        more_waits = len(claimed.claims) + claimed.quarantined == room
+        self._ready.put(claimed.claims, now, more_waits=more_waits)
         self._send_ready()
         await self._news.quarantined(claimed.quarantined)
-        return claimed.next_due_at - now if self._all_were_claimed and claimed.next_due_at is not None else None
+        return None if more_waits or claimed.next_due_at is None else claimed.next_due_at - now
 
     async def _give_back(self) -> None:
-        claims = list(self._ready)
-        self._ready.clear()
-        await self._store.deliveries.unclaim(claims)
+        await self._store.deliveries.unclaim(self._ready.take(len(self._ready)))
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(sending)
@@ -248,7 +227,7 @@ class Deliver:
     def shift(self, step: timedelta) -> None:
         """After the wall clock was set: what holds the lane goes on for as long as before; wake it when all moved."""
         self.lane = shifted(self.lane, step)
-        self._ready = deque(replace(claim, claimed_at=claim.claimed_at + step) for claim in self._ready)
+        self._ready.shift(step)
         self._recorder.shift(step)
 
     async def stop(self, within: timedelta) -> int:

@@ -82,13 +82,21 @@ class Recorder:
                 self._unrecorded -= len(attempted)
                 self._on_room()
                 self._log(attempted)
-                await self._news.health(before, after)
-                await self._news.dead_letters(attempted)
+                await self._tell(attempted, before, after)
         except (StoreBroken, StoreClosed):
             self._waiting, self._lanes = [], None
         finally:
             self._task = None
             self._on_rest()
+
+    async def _tell(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
+        try:
+            await self._news.health(before, after)
+            await self._news.dead_letters(attempted)
+        except (StoreBroken, StoreClosed):
+            raise
+        except Exception as error:  # noqa: BLE001 - what cannot be told must not keep verdicts from being stored
+            _log.error("news.crashed", sink=self._sink, exc_info=error)
 
     async def _record(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
         works_again = after.health == "ok" and before.health in ("failing", "stopped")

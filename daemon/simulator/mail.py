@@ -108,7 +108,7 @@ class _Handler:
         self._mailbox = mailbox
         self._taking: set[asyncio.Task[tuple[Mail, bool]]] = set()
 
-    async def handle_MAIL(  # noqa: N802
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self._mailbox.behaviour.user and not session.authenticated:
@@ -119,7 +119,7 @@ class _Handler:
             envelope.mail_options.extend(options)
         return self._said(server, address, reply)
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         reply = self._mailbox.behaviour.recipients.get(address) or self._mailbox.next_reply("rcpt")
@@ -128,7 +128,9 @@ class _Handler:
             envelope.rcpt_options.extend(options)
         return self._said(server, address, reply)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         # aiosmtpd cancels this call when the client dies; what arrived whole must be written down all the same.
         taking = asyncio.create_task(self._mailbox.take(session, envelope))
         self._taking.add(taking)

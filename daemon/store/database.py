@@ -27,7 +27,7 @@ from daemon.store.errors import (
     StoreRefused,
     refusing,
 )
-from daemon.store.place import make_file, read_or_make_key, require_usable_place, take_lock
+from daemon.store.place import make_file, read_or_make_key, require_plain_file, require_usable_place, take_lock
 from daemon.store.writer import Operation, Writer
 
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class Database:
         with refusing(self.path):
             if not self.path.exists():
                 raise StoreMisplaced(f"{self.path}: there is no database yet; it is made when the daemon first runs")
+            require_plain_file(self.path)
             if not os.access(self.path, os.R_OK):
                 raise StoreForbidden(f"{self.path}: not readable for you; use sudo or the account of the daemon")
             if _journal(self.path).exists():

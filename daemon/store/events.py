@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, and_, bindparam, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from daemon.contract import OWN_SOURCE, Event, Incoming, Unidentified
 from daemon.retry import back_off
@@ -178,7 +178,7 @@ def _insert(connection: Connection, now: datetime, fresh: Sequence[_Listed], add
     ids = connection.execute(
         insert(events).returning(events.c.id, sort_by_parameter_order=True), [{**item.row, **more} for item in fresh]
     ).scalars()
-    wanted: dict[tuple[str, bool], list[int]] = {}
+    wanted = []
     counts: Counter[Count] = Counter()
     for event_id, item in zip(ids, fresh, strict=True):
         event, planned = item.event, item.planned
@@ -186,30 +186,16 @@ def _insert(connection: Connection, now: datetime, fresh: Sequence[_Listed], add
         if not planned.sinks:
             added.unrouted.append(event)
         counts[Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted")] += 1
-        if not planned.skip:
+        state: dict[str, Any] = {"state": "waiting", "due_at": now, "settled_at": None, "reason": None}
+        if planned.skip:
+            why = 'was already waiting at the first start (first_start = "record")'
+            state = {"state": "skipped", "due_at": None, "settled_at": now, "reason": why}
+        else:
             added.woken.update(planned.sinks)
-        for sink in planned.sinks:
-            wanted.setdefault((sink, planned.skip), []).append(event_id)
-    for (sink, skip), event_ids in wanted.items():
-        connection.execute(_SKIP if skip else _PLAN, {"its_sink": sink, "at": now, "event_ids": event_ids})
+        wanted += [{"event_id": event_id, "sink": sink, **state} for sink in planned.sinks]
+    if wanted:
+        connection.execute(insert(deliveries), wanted)
     count_up(connection, counts)
-
-
-def _plan(**values: Any) -> Insert:
-    """The deliveries of several events to one sink, in one statement."""
-    chosen = events.c.id.in_(bindparam("event_ids", expanding=True))
-    columns = {"sink": bindparam("its_sink", type_=deliveries.c.sink.type), **values}
-    rows = select(events.c.id, *columns.values()).where(chosen).order_by(events.c.id)
-    return insert(deliveries).from_select(["event_id", *columns], rows)
-
-
-_NOW = bindparam("at", type_=deliveries.c.due_at.type)
-_PLAN = _plan(state=literal("waiting"), due_at=_NOW)
-_SKIP = _plan(
-    state=literal("skipped"),
-    settled_at=_NOW,
-    reason=literal('was already waiting at the first start (first_start = "record")'),
-)
 
 
 def _meet_again(connection: Connection, now: datetime, known: Any, item: _Listed, added: Added) -> None:

@@ -31,14 +31,19 @@ def require_usable_place(path: Path) -> None:
     if path.is_symlink():
         # SQLite keeps its log beside the file itself: two names would be two locks for one database.
         raise StoreMisplaced(f"{path}: is a symbolic link; [daemon] database must name the file, {path.resolve()}")
-    if path.exists() and not path.is_file():
-        raise StoreMisplaced(f"{path}: is no plain file; [daemon] database must name one")
+    require_plain_file(path)
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreForbidden(f"{path}: not writable for uid {os.geteuid()}; check the owner of the file and its folder")
     if (kind := file_system(folder)) in _NETWORK_FILE_SYSTEMS:
         raise StoreMisplaced(
             f"{path}: lies on a network file system ({kind}), where SQLite loses data; use a local disk"
         )
+
+
+def require_plain_file(path: Path) -> None:
+    """Refuse a folder, a device and the like. Raises StoreMisplaced."""
+    if path.exists() and not path.is_file():
+        raise StoreMisplaced(f"{path}: is no plain file; [daemon] database must name one")
 
 
 def inodes(path: Path) -> tuple[tuple[int, int] | None, ...]:

@@ -58,7 +58,8 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
     connection.execute(
         _SETTLE, [_settlement(item, reason, now) for item, reason in zip(attempted, reasons, strict=True)]
     )
-    connection.execute(_ATTEMPT, [_attempt(item, reason) for item, reason in zip(attempted, reasons, strict=True)])
+    tries = [_attempt(item, reason) for item, reason in zip(attempted, reasons, strict=True)]
+    connection.execute(insert(attempts), tries)
     progressed = [
         {"row_id": item.claim.row_id, "new_progress": dict(item.report.progress)}
         for item in attempted
@@ -81,8 +82,6 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
 _UNDER_WAY = select(deliveries.c.id, deliveries.c.attempt).where(
     deliveries.c.id.in_(bindparam("row_ids", expanding=True)), deliveries.c.claimed_at.is_not(None)
 )
-_ATTEMPT = insert(attempts).returning(attempts.c.id)
-"""Nobody needs the ids; asked for them SQLAlchemy writes one statement for many rows."""
 _SETTLE = (
     update(deliveries)
     .where(and_(deliveries.c.id == bindparam("row_id"), deliveries.c.attempt == bindparam("made")))

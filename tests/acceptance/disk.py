@@ -36,6 +36,11 @@ def from_the_start(folder: Path, faults: dict[str, str], *names: str) -> list[st
     return ["strace", "-D", "-qq", *spoiling(folder, faults, *names)]
 
 
+def completed(world: World, *ids: str) -> bool:
+    """Whether the upstream heard of each of these once."""
+    return all(world.sim.upstream.completed.get(each) == 1 for each in ids)
+
+
 @asynccontextmanager
 async def spoiled(world: World, faults: dict[str, str], *names: str) -> AsyncIterator[None]:
     """While this lasts, the running daemon's disk fails."""

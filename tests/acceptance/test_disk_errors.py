@@ -11,6 +11,7 @@ from tests.acceptance.disk import (
     DATABASE,
     begun,
     command,
+    completed,
     ended,
     from_the_start,
     logged,
@@ -21,10 +22,6 @@ from tests.acceptance.disk import (
 )
 
 pytestmark = needs_strace
-
-
-def completed(w, *ids):
-    return all(w.sim.upstream.completed.get(each) == 1 for each in ids)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,7 @@ from contextlib import closing
 import pytest
 
 from daemon.simulator.faults import Behaviour
-from tests.acceptance.disk import DATABASE, LOG, begun, ended, logged, make_database
-
-
-def completed(w, *ids):
-    return all(w.sim.upstream.completed.get(each) == 1 for each in ids)
+from tests.acceptance.disk import DATABASE, LOG, begun, completed, ended, logged, make_database
 
 
 def contents(folder):

@@ -13,6 +13,7 @@ from tests.acceptance.disk import (
     NO_SPACE,
     begun,
     command,
+    completed,
     ended,
     from_the_start,
     logged,
@@ -26,10 +27,6 @@ from tests.acceptance.disk import (
 )
 
 pytestmark = needs_strace
-
-
-def completed(w, *ids):
-    return all(w.sim.upstream.completed.get(each) == 1 for each in ids)
 
 
 def states(w):

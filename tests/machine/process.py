@@ -18,9 +18,10 @@ from daemon.contract import Event, Gates, Sink, Source
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.collect import Collect
-from daemon.rounds.deliver import MOST_AHEAD, Deliver, LanePolicy
+from daemon.rounds.deliver import Deliver, LanePolicy
 from daemon.rounds.line import Line
 from daemon.rounds.prune import Prune
+from daemon.rounds.ready import MOST_AHEAD
 from daemon.rounds.suspects import Suspects
 from daemon.routing import parse_filter
 from daemon.store import Enrolled, Store, StoreClosed

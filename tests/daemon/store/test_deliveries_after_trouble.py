@@ -190,6 +190,6 @@ async def test_f14_a_damaged_event_is_quarantined_and_the_others_flow(make_store
             ("gave_up", "its stored content is damaged; not sent"),
             ("waiting", None),
         ]
-        probed = await store.deliveries.claim_probe("mail", last_probed=4, lease=LEASE)
+        probed = await store.deliveries.claim_probe("mail", last_probed=2, lease=LEASE)
         assert (probed.claims, probed.quarantined) == ((), 1)
         assert len(await store.browse.show("builtbybit:2")) == 1
