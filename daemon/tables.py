@@ -1,10 +1,8 @@
 """The shape of what is stored; the revisions in `migrations/` follow it."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+
+from daemon.columns import Progress, UtcDateTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -14,71 +12,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-DAMAGED_TIME = datetime(9000, 1, 1, tzinfo=UTC)
-"""What a stored time that cannot be read is taken for: one such row must not keep all the others from being read."""
-
-
-class _SqliteDateTime(sqlite.DATETIME):
-    """Text that sorts, as SQLAlchemy's own type writes it."""
-
-    def bind_processor(self, dialect: sa.Dialect) -> Any:
-        return lambda value: None if value is None else value.isoformat(" ", "microseconds")
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        return _read_time
-
-
-def _read_time(stored: Any) -> datetime | None:
-    try:
-        return None if stored is None else datetime.fromisoformat(stored)
-    except (TypeError, ValueError):
-        return DAMAGED_TIME
-
-
-class _Progress(sa.TypeDecorator[Any]):
-    """JSON. What cannot be read is no progress: then something is sent again rather than never."""
-
-    impl = sa.JSON
-    cache_ok = True
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        read = super().result_processor(dialect, coltype)
-
-        def lenient(stored: Any) -> Any:
-            try:
-                return read(stored) if read is not None else stored
-            except (TypeError, ValueError):
-                return {}
-
-        return lenient
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite would hand it back naive, and compares it as text."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
-        """PostgreSQL keeps the zone; SQLite stores naive UTC."""
-        own = sa.DateTime(timezone=True) if dialect.name == "postgresql" else _SqliteDateTime()  # type: ignore[no-untyped-call]
-        return dialect.type_descriptor(own)
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Refuse naive times: nobody could tell what they mean."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime was about to be stored")
-        value = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Make what SQLite returns aware again."""
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
-
 
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -181,11 +114,13 @@ deliveries = sa.Table(
     sa.Column("tried_at", UtcDateTime),
     sa.Column("settled_at", UtcDateTime),
     sa.Column("body", sa.LargeBinary),
-    sa.Column("progress", _Progress),
+    sa.Column("progress", Progress),
     sa.UniqueConstraint("event_id", "sink"),
+    sa.Column("gathered", sa.String(8)),
 )
 """`state`: waiting, delivered, rejected or gave_up (dead letters), discarded, skipped.
 `attempt` only grows: it fences off late verdicts. `claimed_at` is set while an attempt has no verdict.
+`gathered` is set while it is to be told together with others, and says why (`daemon.contract.Cause`).
 `failures` is what the retry policy counts; `deaths` counts attempts that the process did not survive."""
 
 WAITING: sa.ColumnElement[bool] = deliveries.c.state == sa.literal("waiting", literal_execute=True)
@@ -206,6 +141,14 @@ sa.Index(
     deliveries.c.id,
     sqlite_where=sa.text("state IN ('rejected', 'gave_up')"),
     postgresql_where=sa.text("state IN ('rejected', 'gave_up')"),
+)
+
+sa.Index(
+    "ix_deliveries_gathered",
+    deliveries.c.sink,
+    deliveries.c.due_at,
+    sqlite_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
+    postgresql_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
 )
 
 attempts = sa.Table(
@@ -256,6 +199,16 @@ gates = sa.Table(
     sa.Column("opens_at", UtcDateTime, nullable=False),
     sa.Column("strikes", sa.Integer, nullable=False),
 )
+
+paces = sa.Table(
+    "paces",
+    metadata,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("opens_at", UtcDateTime, nullable=False),
+    sa.Column("spent_until", UtcDateTime, nullable=False),
+)
+"""Limits on messages that sinks share. `opens_at`: nothing goes out before; `spent_until`: when the allowance
+is whole again, from which follows how much of it is left."""
 
 counters = sa.Table(
     "counters",

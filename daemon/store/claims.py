@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
 
+from daemon.columns import DAMAGED_TIME
 from daemon.contract import Delivery, Event, delivery_id
 from daemon.store.counters import Count, count_up
 from daemon.store.text import digest_of
 from daemon.store.verdicts import Claim
-from daemon.tables import DAMAGED_TIME, WAITING, attempts, deliveries, events
+from daemon.tables import WAITING, attempts, deliveries, events
 
 DEATHS_TO_QUARANTINE = 3
 """An event that the process did not survive sending so often is not sent again by itself, to whichever sink."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from daemon.tables import DAMAGED_TIME, WAITING, deliveries, events, tombstones
+from daemon.columns import DAMAGED_TIME
+from daemon.tables import WAITING, deliveries, events, tombstones
 
 _WAITS = select(deliveries.c.id, deliveries.c.due_at, deliveries.c.tried_at).where(WAITING)
 _MOVE: dict[str, Any] = {"due_at": bindparam("new_due_at"), "tried_at": bindparam("new_tried_at")}
