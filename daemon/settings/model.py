@@ -1,6 +1,5 @@
 """What can be configured, with its defaults and limits; kinds of sources and sinks add their own keys."""
 
-import zoneinfo
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.people import require_zone
 from daemon.quantities import Duration, parse_duration
 from daemon.routing import parse_filter
 from daemon.secrets import ConfigPath, Secret
@@ -86,11 +86,7 @@ class DaemonSettings(_Table):
     @field_validator("timezone")
     @classmethod
     def _zone_is_known(cls, name: str) -> str:
-        try:
-            _ = zoneinfo.ZoneInfo(name) if name else None
-        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-            raise ValueError('not a known time zone; write one such as "Europe/Berlin" or "UTC"') from None
-        return name
+        return require_zone(name)
 
     @field_validator("proxy")
     @classmethod
