@@ -77,10 +77,10 @@ lock: ## Rewrite both locks after a change of pyproject.toml; pins that still fi
 	$(require-python)
 	@$(PYTHON) -m venv --clear .venv-lock
 	@.venv-lock/bin/python $(PIP) $(UV)
-	@for lock in build:requirements.txt dev:requirements-dev.txt; do \
-	  .venv-lock/bin/uv pip compile --quiet --no-cache --universal --python-version 3.11 --no-header --no-annotate \
-	    --generate-hashes --no-emit-index-url --group $${lock%%:*} --output-file $${lock#*:} pyproject.toml || exit 1; \
-	done
+	@compile() { .venv-lock/bin/uv pip compile --quiet --no-cache --universal --python-version 3.11 --no-header \
+	    --no-annotate --generate-hashes --no-emit-index-url --output-file "$$@" pyproject.toml; }; \
+	  compile requirements.txt --group build && compile requirements-apprise.txt --group build --extra apprise && \
+	  compile requirements-dev.txt --group dev --extra apprise
 	@rm -rf .venv-lock
 
 install: ## As root: install the service (/opt/eventferry, /usr/local/bin/eventferry, the unit, /etc/eventferry)

@@ -16,7 +16,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = {"requirements.txt": "build", "requirements-dev.txt": "dev"}
+LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "requirements.txt": ("build", ()),
+    "requirements-apprise.txt": ("build", ("apprise",)),
+    "requirements-dev.txt": ("dev", ("apprise",)),
+}
+"""What each lock pins beside the dependencies: a group, and extras."""
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -76,15 +81,18 @@ def test_a_lock_pins_one_version_with_hashes_and_names_no_index(lock: str) -> No
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_is_in_step_with_pyproject(lock: str) -> None:
-    asked = wanted([Requirement(text) for text in [*PROJECT["project"]["dependencies"], *group(LOCKS[lock])]])
+    name, extras = LOCKS[lock]
+    more = [text for extra in extras for text in PROJECT["project"]["optional-dependencies"][extra]]
+    asked = wanted([Requirement(text) for text in [*PROJECT["project"]["dependencies"], *group(name), *more]])
     locked = pins(lock)
     assert sorted(asked) == sorted(locked)
     for name, requirements in asked.items():
         assert all(one.specifier.contains(locked[name], prereleases=True) for one in requirements), name
 
 
-def test_both_locks_pin_the_same_versions() -> None:
-    assert pins("requirements.txt").items() <= pins("requirements-dev.txt").items()
+def test_all_locks_pin_the_same_versions() -> None:
+    assert pins("requirements.txt").items() <= pins("requirements-apprise.txt").items()
+    assert pins("requirements-apprise.txt").items() <= pins("requirements-dev.txt").items()
 
 
 @pytest.mark.parametrize("path", ["Makefile", ".ci/run", "Dockerfile"])
