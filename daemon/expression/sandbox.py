@@ -1,4 +1,4 @@
-"""Templates that people write into the config: a small part of Jinja2 that cannot run away.
+"""The small part of Jinja2 that people may write into the config, and that cannot run away.
 
 Jinja's sandbox keeps a template from reaching Python, not from eating memory and time
 (https://jinja.palletsprojects.com/en/stable/sandbox/). So there are no calls, no attributes, no
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
+from types import CodeType
 from typing import Any, Literal
 
 from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, nodes
@@ -18,11 +19,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
 from jinja2.visitor import NodeTransformer
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
-LONGEST_RESULT = 64 * 1024
-"""Characters; what goes beyond is cut off."""
 _LONGEST_VALUE = 1024 * 1024
 _LONGEST_NUMBER = 4096  # bits; a number multiplied by itself a few times would keep everything else waiting
 _MOST_ITEMS = 500
@@ -50,7 +48,9 @@ class _Missing(ChainableUndefined):
     __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment]
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Reads event data and nothing else, and calculates with nothing that could grow."""
+
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
     def __init__(self) -> None:
@@ -161,81 +161,20 @@ class _Tamed(NodeTransformer):
         return nodes.Filter(parts, "join", [], [], None, None, lineno=node.lineno)
 
 
-_SANDBOX = _Sandbox()
-
-
-class Template:
-    """Text with `{{ … }}` and `{% … %}`, understood when the config is read."""
-
-    __slots__ = ("_compiled", "source")
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        try:
-            tree = _SANDBOX.parse(source)
-            _check(tree)
-            code = _SANDBOX.compile(_Tamed().visit(tree))
-        except TemplateSyntaxError as error:
-            # A long word in quotes may be a secret that was pasted here.
-            words = re.sub(r"'[^'\s]{12,}'", "'…'", error.message or "not understood").rstrip(".")
-            raise PydanticCustomError(
-                "template", "line {line} of the template: {words}", {"line": error.lineno, "words": words}
-            ) from None
-        except (RecursionError, SyntaxError, MemoryError):
-            raise PydanticCustomError("template", "the template is nested too deeply") from None
-        self._compiled = _SANDBOX.template_class.from_code(_SANDBOX, code, {})
-
-    def render(self, event_values: Mapping[str, Any]) -> str:
-        """Fill the template in; what is missing stays empty, at most LONGEST_RESULT characters come out.
-
-        Raises RenderFailed with a sentence when the values do not fit.
-        """
-        pieces, left = [], LONGEST_RESULT
-        try:
-            for piece in self._compiled.generate(event_values):
-                pieces.append(piece[:left])
-                left -= len(pieces[-1])
-                if not left:
-                    break
-        except RenderFailed:
-            raise
-        except ZeroDivisionError:
-            raise RenderFailed("a division by zero") from None
-        except Exception as error:  # noqa: BLE001  whatever an operator or a filter makes of odd values
-            raise RenderFailed(f"a value does not fit where it is used ({type(error).__name__})") from None
-        return "".join(pieces)
-
-    def __repr__(self) -> str:
-        return f"Template({self.source!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Template) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash(self.source)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda template: template.source, return_schema=core_schema.str_schema()
-            ),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"type": "string"}
-
-    @classmethod
-    def _validate(cls, value: Any) -> "Template":
-        if isinstance(value, Template):
-            return value
-        if not isinstance(value, str):
-            raise PydanticCustomError("template", "must be text, with {{ }} around what the event provides", {})
-        return cls(value)
+def understand(sandbox: Sandbox, source: str) -> CodeType:
+    """Check and compile a template. Raises PydanticCustomError with the line and what is wrong."""
+    try:
+        tree = sandbox.parse(source)
+        _check(tree)
+        return sandbox.compile(_Tamed().visit(tree))
+    except TemplateSyntaxError as error:
+        # A long word in quotes may be a secret that was pasted here.
+        words = re.sub(r"'[^'\s]{12,}'", "'…'", error.message or "not understood").rstrip(".")
+        raise PydanticCustomError(
+            "template", "line {line} of the template: {words}", {"line": error.lineno, "words": words}
+        ) from None
+    except (RecursionError, SyntaxError, MemoryError):
+        raise PydanticCustomError("template", "the template is nested too deeply") from None
 
 
 def _check(node: nodes.Node, loops: int = 0) -> None:
