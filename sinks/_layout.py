@@ -16,6 +16,7 @@ from typing import Any, Literal
 from daemon import log
 from daemon.contract import OWN_SOURCE, Event
 from daemon.expression import RenderFailed, Template
+from daemon.people import PeopleSettings
 from sinks._text import clean, cut, https_link, one_line, plain
 
 Topic = Literal["purchase", "review", "update", "publish", "own", "other"]
@@ -55,6 +56,10 @@ _TITLES: Mapping[Topic, str] = {
     "publish": "Published",
 }
 _PERSONS: Mapping[Topic, str] = {"purchase": "Buyer", "review": "Reviewer"}
+
+
+EVERYTHING = PeopleSettings(audience="full")
+"""For readers who may see all that an event holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +146,8 @@ def template_values(event: Event) -> dict[str, Any]:
     return {**own, "trigger": event.kind, **placeholders}
 
 
-def compose(event: Event) -> Message:
-    """Lay an event out; whatever it holds or lacks, there is a title."""
+def compose(event: Event, people: PeopleSettings) -> Message:
+    """Lay an event out for these readers; whatever it holds or lacks, there is a title."""
     topic = topic_of(event)
     left = _Placeholders(event.data)
     item = one_line(left.take(*ITEM, *(HEADLINE if topic in ("purchase", "publish", "other") else ()), limit=300))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from daemon.contract import Delivered, Delivery, Report, Sink, TryLater
 from daemon.http import Http
 from sinks._envelope import encode, envelope
-from sinks._layout import Message, compose
+from sinks._layout import EVERYTHING, Message, compose
 from sinks._text import cut
 
 _TEXT_LIMIT = 2000
@@ -44,7 +44,7 @@ class ConsoleSink(Sink):
         """What would be printed."""
         if self._json:
             return encode({"delivery_id": delivery.id} | envelope(delivery.event)).decode()
-        return text_lines(compose(delivery.event))
+        return text_lines(compose(delivery.event, EVERYTHING))
 
 
 def text_lines(message: Message) -> str:

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from daemon.clock import wall_now
 from daemon.contract import Delivered, Delivery, Event, Report, Sink, TryLater, Unreachable
 from daemon.expression import Template
 from daemon.http import USER_AGENT, Answer, CallFailed, Http
+from daemon.people import PeopleSettings
 from daemon.redaction import remember
 from daemon.secrets import Secret
 from sinks._discord_answer import document_of, quiet_time, verdict
@@ -42,10 +43,8 @@ class DiscordSink(Sink):
 
     concurrency = 1
 
-    class Settings(BaseModel):
+    class Settings(PeopleSettings):
         """The keys of a `type = "discord"` sink."""
-
-        model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
         url: Secret
         thread_id: str | None = None
@@ -131,7 +130,7 @@ class DiscordSink(Sink):
         await self._http.close()
 
     def _body(self, event: Event) -> dict[str, Any]:
-        message, settings = compose(event), self._settings
+        message, settings = compose(event, self._settings), self._settings
         title = headline(settings.title, event, message.title)
         return build(message, title, username=settings.username, avatar_url=settings.avatar_url)
 

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from daemon.clock import wall_now
 from daemon.contract import Delivered, Delivery, Outcome, Rejected, Report, Sink, Unreachable
 from daemon.expression import Template
 from daemon.http import Http, tls_context
+from daemon.people import PeopleSettings
 from daemon.redaction import remember
 from daemon.secrets import ConfigPath, Secret
 from sinks._http import SHORTEST_TOKEN, Timeout, safe, safe_line
@@ -36,10 +37,8 @@ _GOODBYE = 1.0
 class EmailSink(Sink):
     """A mail server that takes mail from us, by STARTTLS or TLS unless told otherwise."""
 
-    class Settings(BaseModel):
+    class Settings(PeopleSettings):
         """The keys of a `type = "email"` sink."""
-
-        model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
         host: str
         port: int | None = Field(default=None, ge=1, le=65535)
@@ -137,7 +136,7 @@ class EmailSink(Sink):
         return "the mail server takes the login" if self._settings.username else "the mail server takes connections"
 
     def _mail(self, delivery: Delivery) -> bytes:
-        message, settings = compose(delivery.event), self._settings
+        message, settings = compose(delivery.event, self._settings), self._settings
         subject = subject_line(headline(settings.subject, delivery.event, message.title))
         return build(message, subject, delivery_id=delivery.id, sender=settings.sender, to=settings.to, now=wall_now())
 

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 
 from sinks._discord_message import build
 from sinks._envelope import encode
-from sinks._layout import compose
+from sinks._layout import EVERYTHING, compose
 from tests.events import EVENTS, HOSTILE, event
 
 
 def body(of: Any = None, **changes: Any) -> dict[str, Any]:
     """The body as Discord would read it from the wire."""
-    message = compose(of or event())
+    message = compose(of or event(), EVERYTHING)
     built = build(message, message.title, **{"username": None, "avatar_url": None} | changes)
     parsed: dict[str, Any] = json.loads(encode(built))
     return parsed
