@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from daemon.contract import Event
+from daemon.contract import OWN_SOURCE, Event
 
 _PERSON = {"user_id": "4711", "username": "Marlowe", "user_url": "https://builtbybit.com/members/4711/"}
 _RESOURCE = {
@@ -17,8 +17,11 @@ _HOSTILE = (
 )
 
 
-def _event(number: int, kind: str, data: Mapping[str, Any]) -> Event:
-    return Event("builtbybit", f"sample{number}", "7001", kind, datetime(2026, 1, 31, 18, 0, tzinfo=UTC), data)
+_WORLDWIDE = "👩🏽‍💻 \u0645\u0631\u062d\u0628\u0627 שלום Ünïcödé 日本 🏴󠁧󠁢󠁳󠁣󠁴󠁿"
+
+
+def _event(number: int, kind: str, data: Mapping[str, Any], source: str = "builtbybit") -> Event:
+    return Event(source, f"sample{number}", "7001", kind, datetime(2026, 1, 31, 18, 0, tzinfo=UTC), data)
 
 
 SAMPLES: Mapping[str, Event] = {
@@ -38,6 +41,13 @@ SAMPLES: Mapping[str, Event] = {
         },
     ),
     "a review": _event(2, "review", {**_PERSON, **_RESOURCE, "rating": "5", "review": "Works well.\nAnd fast."}),
+    "an update": _event(
+        6,
+        "Resource Update",
+        {"product_title": "Skyline Economy", "title": "v2", "message": "[b]Faster[/b] &amp; safer"},
+    ),
+    "a publication": _event(7, "publish", {**_RESOURCE, "category": "Plugins", "list_price": "0"}),
+    "an unknown trigger": _event(8, "coupon_redeemed", {**_PERSON, "coupon": "SUMMER", "tags": ["a", 1]}),
     "missing fields": _event(3, "purchase", {}),
     "hostile text": _event(
         4,
@@ -48,4 +58,9 @@ SAMPLES: Mapping[str, Event] = {
     "very long text": _event(
         5, "review" * 30, {**_RESOURCE, "review": "long " * 40_000, **{f"field_{n}": "x" * 2000 for n in range(300)}}
     ),
+    "emoji and right-to-left text": _event(
+        9, "review", dict.fromkeys((*_PERSON, *_RESOURCE, "review", "final_price"), _WORLDWIDE) | {"rating": 4.5}
+    ),
+    "a report": _event(10, "report.weekly", {"title": "Weekly report", "text": "Sold: 3", "sold": "3"}, OWN_SOURCE),
+    "a test": _event(11, "test.purchase", {**_PERSON, **_RESOURCE, "final_price": "9.99"}, OWN_SOURCE),
 }

@@ -6,10 +6,14 @@ unbounded loops, and whatever could grow a value is capped. Event data is never 
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from itertools import islice
+from time import thread_time
 from types import CodeType
 from typing import Any, Literal
 
@@ -21,11 +25,15 @@ from jinja2.utils import htmlsafe_json_dumps
 from jinja2.visitor import NodeTransformer
 from pydantic_core import PydanticCustomError
 
+from daemon.expression.filters import FILTERS_OF_OURS
+from daemon.expression.places import Finished, Place, written
+
 _LONGEST_VALUE = 1024 * 1024
 _LONGEST_NUMBER = 4096  # bits; a number multiplied by itself a few times would keep everything else waiting
 _MOST_ITEMS = 500
+_MOST_SECONDS = 1.0  # of CPU for one template; a usual one takes a ten-thousandth
 _DEEPEST_LOOP = 2
-_FILTERS = """abs capitalize count d default dictsort e escape filesizeformat first float int items last length list
+_FILTERS = """abs capitalize count d default dictsort filesizeformat first float int items last length list
 lower map max min reject rejectattr reverse round select selectattr sort string striptags sum title tojson trim
 truncate unique upper urlencode wordcount""".split()  # noqa: SIM905 - a list of forty words reads better so
 _NODES = (
@@ -35,6 +43,7 @@ _NODES = (
     *(nodes.Not, nodes.Neg, nodes.Pos, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
     nodes.Concat,
 )
+_until = ContextVar("until", default=math.inf)
 
 
 class RenderFailed(Exception):
@@ -53,12 +62,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
-    def __init__(self) -> None:
-        super().__init__(undefined=_Missing, autoescape=False, finalize=_finalize, optimized=False)
+    def __init__(self, place: Place = "text") -> None:
+        def write(value: Any) -> str:
+            text = _finalize(value)
+            return written(text if isinstance(text, str) else str(text), place)
+
+        super().__init__(undefined=_Missing, autoescape=False, finalize=write, optimized=False)
         self.globals.clear()
         self.filters = {name: _capped(FILTERS[name]) for name in _FILTERS}
-        self.filters |= {"join": _join, "replace": _replace, "format": _capped(_format), "loopable": _loopable}
-        self.filters |= {"round": _round, "tojson": _capped(_tojson)}
+        self.filters |= {
+            "join": _capped(_join),
+            "replace": _capped(_replace),
+            "format": _capped(_format),
+            "loopable": _loopable,
+        }
+        self.filters |= {"round": _round, "tojson": _capped(_tojson), "e": _escaped, "escape": _escaped}
+        self.filters |= {name: _capped(function) for name, function in FILTERS_OF_OURS.items()}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look into event data only: `data.items` is a key, never a method."""
@@ -96,6 +115,16 @@ def _finalize(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, Mapping | list | tuple) else value
 
 
+@contextmanager
+def limited_time() -> Iterator[None]:
+    """Let no template calculate for longer within this block than an event can wait."""
+    token = _until.set(thread_time() + _MOST_SECONDS)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
 def _require(condition: bool, otherwise: str = "a value grows too long") -> None:
     if not condition:
         raise RenderFailed(otherwise)
@@ -104,9 +133,11 @@ def _require(condition: bool, otherwise: str = "a value grows too long") -> None
 def _capped(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        _require(thread_time() < _until.get(), "it takes too long")
         result = function(*args, **options)
         _require(not isinstance(result, str) or len(result) <= _LONGEST_VALUE)
-        return str(result) if isinstance(result, str) else result  # Jinja's Markup would escape its neighbours
+        is_plain = not isinstance(result, str) or isinstance(result, Finished)
+        return result if is_plain else str(result)  # Jinja's Markup would escape its neighbours
 
     return call
 
@@ -137,11 +168,16 @@ def _round(value: Any, precision: int = 0, method: Literal["common", "ceil", "fl
     return do_round(value, precision, method)
 
 
+def _escaped(value: Any) -> Finished:
+    return Finished.of("html", written(str(_finalize(value)), "html"))
+
+
 def _tojson(value: Any) -> str:
     return htmlsafe_json_dumps(value, sort_keys=True)  # not indented: the indent could be a megabyte
 
 
 def _loopable(values: Any) -> list[Any]:
+    _require(thread_time() < _until.get(), "it takes too long")
     items = list(islice(() if values is None else values, _MOST_ITEMS + 1))
     _require(len(items) <= _MOST_ITEMS, f"a loop runs over more than {_MOST_ITEMS} items")
     return items
@@ -163,18 +199,26 @@ class _Tamed(NodeTransformer):
 
 def understand(sandbox: Sandbox, source: str) -> CodeType:
     """Check and compile a template. Raises PydanticCustomError with the line and what is wrong."""
-    try:
+    with refusing("the template"):
         tree = sandbox.parse(source)
         _check(tree)
         return sandbox.compile(_Tamed().visit(tree))
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Say in one line what is wrong with something written for Jinja. Raises PydanticCustomError."""
+    try:
+        yield
     except TemplateSyntaxError as error:
         # A long word in quotes may be a secret that was pasted here.
         words = re.sub(r"'[^'\s]{12,}'", "'…'", error.message or "not understood").rstrip(".")
+        words = words.replace("end of template", f"end of {what.removeprefix('the ')}")
         raise PydanticCustomError(
-            "template", "line {line} of the template: {words}", {"line": error.lineno, "words": words}
+            "template", "line {line} of {what}: {words}", {"line": error.lineno, "what": what, "words": words}
         ) from None
     except (RecursionError, SyntaxError, MemoryError):
-        raise PydanticCustomError("template", "the template is nested too deeply") from None
+        raise PydanticCustomError("template", "{what} is nested too deeply", {"what": what}) from None
 
 
 def _check(node: nodes.Node, loops: int = 0) -> None:

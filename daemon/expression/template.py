@@ -1,40 +1,57 @@
 """Texts with places to be filled in from an event."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from jinja2.meta import find_undeclared_variables
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from daemon.expression.sandbox import RenderFailed, Sandbox, understand
+from daemon.expression.filters import LOCALE
+from daemon.expression.places import Place
+from daemon.expression.readable import Locale
+from daemon.expression.sandbox import RenderFailed, Sandbox, limited_time, understand
 
 LONGEST_RESULT = 64 * 1024
 """Characters; what goes beyond is cut off."""
-_SANDBOX = Sandbox()
+_SANDBOXES: Mapping[Place, Sandbox] = {
+    "text": Sandbox("text"),
+    "markdown": Sandbox("markdown"),
+    "html": Sandbox("html"),
+}
+_AT_HOME = Locale()
 
 
-class Template:
-    """Text with `{{ … }}` and `{% … %}`, understood when the config is read."""
+class TextTemplate:
+    """Text with `{{ … }}` and `{% … %}`, understood when the config is read; what is filled in is only cleaned."""
 
     __slots__ = ("_compiled", "source")
+    place: ClassVar[Place] = "text"
 
     def __init__(self, source: str) -> None:
         self.source = source
-        code = understand(_SANDBOX, source)
-        self._compiled = _SANDBOX.template_class.from_code(_SANDBOX, code, {})
+        sandbox = _SANDBOXES[self.place]
+        self._compiled = sandbox.template_class.from_code(sandbox, understand(sandbox, source), {})
 
-    def render(self, event_values: Mapping[str, Any]) -> str:
+    @property
+    def names(self) -> frozenset[str]:
+        """The placeholders it asks for."""
+        sandbox = _SANDBOXES[self.place]
+        return frozenset(find_undeclared_variables(sandbox.parse(self.source)))
+
+    def render(self, event_values: Mapping[str, Any], locale: Locale = _AT_HOME) -> str:
         """Fill the template in; what is missing stays empty, at most LONGEST_RESULT characters come out.
 
         Raises RenderFailed with a sentence when the values do not fit.
         """
         pieces, left = [], LONGEST_RESULT
         try:
-            for piece in self._compiled.generate(event_values):
-                pieces.append(piece[:left])
-                left -= len(pieces[-1])
-                if not left:
-                    break
+            with limited_time():
+                for piece in self._compiled.generate({**event_values, LOCALE: locale}):
+                    pieces.append(piece[:left])
+                    left -= len(pieces[-1])
+                    if not left:
+                        break
         except RenderFailed:
             raise
         except ZeroDivisionError:
@@ -44,13 +61,13 @@ class Template:
         return "".join(pieces)
 
     def __repr__(self) -> str:
-        return f"Template({self.source!r})"
+        return f"{type(self).__name__}({self.source!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Template) and other.source == self.source
+        return type(other) is type(self) and other.source == self.source
 
     def __hash__(self) -> int:
-        return hash(self.source)
+        return hash((self.place, self.source))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -68,9 +85,26 @@ class Template:
         return {"type": "string"}
 
     @classmethod
-    def _validate(cls, value: Any) -> "Template":
-        if isinstance(value, Template):
+    def _validate(cls, value: Any) -> Self:
+        if isinstance(value, cls):
             return value
         if not isinstance(value, str):
             raise PydanticCustomError("template", "must be text, with {{ }} around what the event provides", {})
         return cls(value)
+
+
+class MarkdownTemplate(TextTemplate):
+    """One whose result is Discord's markdown: what is filled in is escaped, so that it formats and pings nothing."""
+
+    __slots__ = ()
+    place = "markdown"
+
+
+class HtmlTemplate(TextTemplate):
+    """One whose result is HTML: what is filled in is escaped."""
+
+    __slots__ = ()
+    place = "html"
+
+
+Template = TextTemplate

@@ -1,4 +1,4 @@
-"""Templates: what they can say, and that they cannot run away."""
+"""Templates: what they can say, and that they cannot run away (M13, S11)."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from daemon.expression import LONGEST_RESULT, RenderFailed, Template
+from daemon.expression import LONGEST_RESULT, MarkdownTemplate, RenderFailed, Template
 
 
 class Table(BaseModel):
@@ -44,7 +44,7 @@ SALE: dict[str, Any] = {
         ("{{ buyer.name ~ '-' ~ 3 ~ nothing }} {{ 'a' + 'b' }}", "Ann-3 ab"),
         ("{% set name = buyer.name|lower %}{{ name }}", "ann"),
         ("{{ buyer.items }} {{ items[0] }}", '["a", "b"] {"title": "One", "n": 1}'),
-        ("{{ html }} {{ html|e }}", '<a href="x"> &lt;a href=&#34;x&#34;&gt;'),
+        ("{{ html }} {{ html|e }}", '<a href="x"> &lt;a href=&quot;x&quot;&gt;'),
         ("{{ buyer.name|replace('n', 'm') }} {{ 'a b c'|truncate(3, true, '…', 0) }}", "Amm a …"),
     ],
 )
@@ -164,16 +164,33 @@ def test_the_longest_loops_there_can_be_end_soon() -> None:
     assert time.process_time() - began < 3
 
 
+def test_calculating_for_ever_in_small_steps_ends_with_a_sentence() -> None:
+    """What no single limit holds: a quarter of a million times something that is allowed once."""
+    words = "{% if (long|upper) == 'x' %}{% endif %}"
+    template = Template("{% for a in x %}{% for b in x %}" + words + "{% endfor %}{% endfor %}")
+    began = time.thread_time()
+    with pytest.raises(RenderFailed, match="takes too long"):
+        template.render({"x": list(range(500)), "long": "x" * 1_000_000})
+    assert time.thread_time() - began < 10
+    assert Template("{{ 'a'|upper }}").render({}) == "A", "the next template has its own time"
+
+
 def test_a_result_is_cut_off() -> None:
-    assert len(Template("{{ x }}y").render({"x": "é" * 500_000})) == LONGEST_RESULT
+    assert len(Template("{{ x }}" * 5).render({"x": "é" * 500_000})) == LONGEST_RESULT
+    assert Template("{{ x }}").render({"x": "é" * 500_000}) == "é" * 20_000 + "…"
     endless = Template("{% for a in x %}{% for b in x %}0123456789{% endfor %}{% endfor %}")
     assert len(endless.render({"x": list(range(500))})) == LONGEST_RESULT
 
 
 def test_a_template_is_its_source() -> None:
     table = Table(title="{{ price }}")  # type: ignore[arg-type]
-    assert table.title == Template("{{ price }}")
+    assert table.title == Template("{{ price }}") != MarkdownTemplate("{{ price }}")
     assert hash(table.title) == hash(Template("{{ price }}"))
     assert table.model_dump() == {"title": "{{ price }}"}
     assert Table(title=table.title).title is table.title
     assert Table.model_json_schema()["properties"]["title"]["type"] == "string"
+
+
+def test_a_template_tells_which_placeholders_it_asks_for() -> None:
+    loop = "{% for x in items if x.n > 1 %}{{ x.title ~ loop.index }}{% endfor %}"
+    assert Template("{{ price|money }}" + loop + "{% set a = b.c %}{{ a }}").names == {"price", "items", "b"}

@@ -1,0 +1,63 @@
+"""What the readers of a sink may see of an event: the one place that decides.
+
+The public is told what stands on a public page anyway. That is a list of what it may see, not of what it may not, so
+that a placeholder which BuiltByBit adds tomorrow stays private until somebody has thought about it.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from daemon.contract import Event
+from daemon.people import PeopleSettings
+from daemon.placeholders import ITEM, ITEM_ID, STARS, snake_case
+from sinks._placeholders import EXTRAS, HEADLINE, TIME, Topic, headline_names, link_names, text_names, topic_of
+
+_ALWAYS = frozenset(
+    {
+        *(*ITEM, *ITEM_ID, *HEADLINE, *TIME),
+        *(f"{name}_{part}" for name in EXTRAS for part in ("title", "id", "url")),
+        *("version", "resource_version", "update_version", "update_id", "category", "category_title", "category_id"),
+        *("tags", "tag_line", "tagline", "resource_tag_line", "prefix"),
+    }
+)
+_LONGEST_LIST = 100
+_TOPICS: tuple[Topic, ...] = ("purchase", "review", "update", "publish", "other")
+_WITH_A_TEXT: tuple[Topic, ...] = ("review", "update", "publish")
+"""What everybody can read at BuiltByBit; the text of anything else may be a private one."""
+
+
+def visible(event: Event, people: PeopleSettings) -> Mapping[str, Any]:
+    """The placeholders of an event that these readers may see, under the names the event gives them."""
+    data = event.data if isinstance(event.data, Mapping) else {"data": event.data}
+    topic = topic_of(event)
+    if people.audience == "full" or topic == "own":
+        return data
+    public = _public(topic)
+    return {name: value for name, value in data.items() if snake_case(str(name)) in public and _is_harmless(value)}
+
+
+def is_private(name: str) -> bool:
+    """Whether the public sees no placeholder of this name, whatever the event is about."""
+    return not any(snake_case(name) in _public(topic) for topic in _TOPICS)
+
+
+@cache
+def _public(topic: Topic) -> frozenset[str]:
+    texts = (*text_names(topic), "response", *STARS) if topic in _WITH_A_TEXT else ()
+    return _ALWAYS | {*headline_names(topic), *link_names(topic), *texts}
+
+
+def _is_harmless(value: Any) -> bool:
+    """No table, since its parts have names of their own; no link to a member, which a text may speak of."""
+    match value:
+        case str():
+            return "/members/" not in value[:2048] or " " in value.strip()
+        case list() | tuple():
+            return len(value) <= _LONGEST_LIST and all(_is_single(inner) and _is_harmless(inner) for inner in value)
+        case _:
+            return _is_single(value)
+
+
+def _is_single(value: Any) -> bool:
+    return not isinstance(value, Mapping | list | tuple)
