@@ -143,14 +143,6 @@ sa.Index(
     postgresql_where=sa.text("state IN ('rejected', 'gave_up')"),
 )
 
-sa.Index(
-    "ix_deliveries_gathered",
-    deliveries.c.sink,
-    deliveries.c.due_at,
-    sqlite_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
-    postgresql_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
-)
-
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -224,7 +216,8 @@ counters = sa.Table(
     sa.Column("micros", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Hourly sums, kept for ever. `sink` is "" for counts of events. `micros`: money in millionths."""
+"""Hourly sums, kept for ever. `sink` is "" for counts of events.
+`micros`: of events the sum of their money, or stars, in millionths; of deliveries the most microseconds one took."""
 
 meta = sa.Table(
     "meta",

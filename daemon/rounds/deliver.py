@@ -5,20 +5,20 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from daemon import log
-from daemon.contract import Report, Sink
-from daemon.lane import Allowance, Lane, after, allowance, shifted
-from daemon.retry import judge
+from daemon.contract import Cause, Sink
+from daemon.lane import Allowance, Lane, allowance, shifted
 from daemon.rounds.alerts import Alerts
-from daemon.rounds.attempt import OUTCOME_NAMES, STOPPED, ask
+from daemon.rounds.attempt import Judge, LanePolicy, ask
 from daemon.rounds.lane_news import LaneNews
 from daemon.rounds.ready import Ready
 from daemon.rounds.recorder import Recorder
 from daemon.rounds.suspects import Suspects
-from daemon.store import Attempted, Claim, Store, StoreBroken, StoreClosed
+from daemon.rounds.turnstile import Turnstile
+from daemon.rounds.under_way import UnderWay
+from daemon.store import Claim, Claimed, Store, StoreBroken, StoreClosed
 
 CRASH_WAIT = timedelta(seconds=5)
 LAST_LOOK_SECONDS = 5.0
@@ -26,17 +26,6 @@ MOST_UNRECORDED = 64
 """Deliveries that were answered and whose verdict is not on disk yet, at most: a crash repeats them (I5)."""
 
 _log = log.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """How a sink is treated."""
-
-    waits: tuple[timedelta, ...]
-    concurrency: int
-    batch_limit: int
-    deadline: timedelta
-    """For one call of the sink, whatever it does."""
 
 
 class Deliver:
@@ -52,21 +41,23 @@ class Deliver:
         alerts: Alerts,
         suspects: Suspects,
         on_settled: Callable[[], None],
+        turnstile: Turnstile,
     ) -> None:
         self.name = name
         self.lane = lane
         self.paused = False
         self._sink = sink
         self._policy = policy
-        self._lease = policy.deadline * 2
+        self.lease = policy.deadline * 2
         self._store = store
-        self._news = LaneNews(name, alerts)
+        self.news = LaneNews(name, alerts)
         self._recorder = Recorder(
-            name, store, self._news, on_settled=on_settled, on_room=self._send_more, on_rest=self._rest
+            name, store, self.news, on_settled=on_settled, on_room=self._send_more, on_rest=self._rest
         )
         self._suspects = suspects
+        self.turn = turnstile.join(sink.paces, self.wake)
         self._ready = Ready(policy.concurrency * policy.batch_limit, policy.deadline, store.database.clock())
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = UnderWay(name, self._ended)
         self._woken = asyncio.Event()
         self._woken.set()
         self._stopping = False
@@ -83,7 +74,7 @@ class Deliver:
     async def drained(self) -> bool:
         """Wait until nothing is under way and nothing more may go out now; whether there was anything to wait for."""
         waited = False
-        while self._under_way or self._looking or self._woken.is_set() or self._recorder.busy:
+        while self._under_way or self._looking or self._woken.is_set() or self._recorder.busy or self.turn.pausing:
             waited = True
             self._calm.clear()
             await self._calm.wait()
@@ -111,6 +102,14 @@ class Deliver:
     async def _look(self) -> timedelta | None:
         """Start and claim what may go out now; how long until that may change by itself."""
         now = self._store.database.clock()
+        quiet_until = self._policy.quiet_until(now)
+        wait = await self._start_and_claim(now)
+        if quiet_until is None:
+            return wait
+        return quiet_until - now if wait is None else min(wait, quiet_until - now)
+
+    async def _start_and_claim(self, now: datetime) -> timedelta | None:
+        self.turn.pausing = False
         may = self._allowance(now)
         if self._ready and (not may.flows or self._ready.stale(now)):
             await self._give_back()
@@ -118,7 +117,7 @@ class Deliver:
             return None if self._send_ready() else await self._claim_ahead(now)
         if may.batches == 0:
             return None if may.until is None else may.until - now
-        if (suspect := self._suspects.next(self.name)) is not None:
+        if (suspect := self._suspect(now)) is not None:
             self._start(self._send_alone(suspect, may.probe))
             return None
         return await self._probe(now)
@@ -126,14 +125,23 @@ class Deliver:
     def _allowance(self, now: datetime) -> Allowance:
         if self.paused or self._stopping or self._store.database.disk_full:
             return Allowance(0)
-        return allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
+        may = allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
+        return self.turn.narrowed(may, now)
+
+    def _suspect(self, now: datetime) -> int | None:
+        return None if self._policy.quiet_until(now) else self._suspects.next(self.name)
+
+    async def _claim(self, limit: int) -> Claimed:
+        return await self._store.deliveries.claim(
+            self.name, limit=limit, lease=self.lease, gathering=self._policy.gathering
+        )
 
     def _send_ready(self) -> bool:
         """Use every free slot; a suspect goes first. Whether enough is ready for those to come."""
         now = self._store.database.clock()
         may = self._allowance(now)
         slots = may.batches if may.flows and self._recorder.unrecorded < MOST_UNRECORDED else 0
-        if slots and (suspect := self._suspects.next(self.name)) is not None:
+        if slots and (suspect := self._suspect(now)) is not None:
             self._start(self._send_alone(suspect, probe=False))
             slots -= 1
         while slots and self._ready and not self._ready.stale(now):
@@ -143,30 +151,30 @@ class Deliver:
 
     async def _claim_ahead(self, now: datetime) -> timedelta | None:
         """Claim for the free slots, and beyond them as much as goes out soon."""
-        room = self._ready.room(self._allowance(now).batches * self._policy.batch_limit, now)
+        free = self._allowance(now).batches * self._policy.batch_limit
+        # What people get is counted when it is claimed, and they read slowly: nothing is claimed ahead for them.
+        room = self._ready.room(free, now) if self._policy.gathering is None else free - len(self._ready)
         if room <= 0:
             return None
-        claimed = await self._store.deliveries.claim(self.name, limit=room, lease=self._lease)
+        claimed = await self._claim(room)
+        if claimed.cause is not None:
+            return await self._begin(claimed, now, probe=False)
         more_waits = len(claimed.claims) + claimed.quarantined == room
         self._ready.put(claimed.claims, now, more_waits=more_waits)
         self._send_ready()
-        await self._news.quarantined(claimed.quarantined)
+        await self.news.quarantined(claimed.quarantined)
         return None if more_waits or claimed.next_due_at is None else claimed.next_due_at - now
 
     async def _give_back(self) -> None:
-        await self._store.deliveries.unclaim(self._ready.take(len(self._ready)))
+        await self._store.deliveries.unclaim(self.name, self._ready.take(len(self._ready)))
 
-    def _start(self, sending: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(sending)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
+    def _start(self, sending: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        self.turn.enter()
+        return self._under_way.start(sending)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _ended(self) -> None:
+        self.turn.leave()
         self._send_more()
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, StoreClosed | StoreBroken):
-            _log.error("delivery.crashed", sink=self.name, exc_info=error)
 
     def _send_more(self) -> None:
         if not self._send_ready():
@@ -175,54 +183,60 @@ class Deliver:
     async def _send_alone(self, row_id: int, probe: bool) -> None:
         """Try a delivery that an earlier process died over, or beside."""
         try:
-            claimed = await self._store.deliveries.claim_suspect(self.name, row_id, lease=self._lease)
+            claimed = await self._store.deliveries.claim_suspect(self.name, row_id, lease=self.lease)
+            self._suspects.taken({claim.row_id for claim in claimed.claims})
             if claimed.claims:
-                await self._send(claimed.claims, probe)
+                await self._send(claimed.claims, probe, claimed.cause)
                 await self._recorder.rested()
-            await self._news.quarantined(claimed.quarantined)
+            await self.news.quarantined(claimed.quarantined)
         finally:
             self._suspects.over()
 
+    async def send_apart(self, claims: Sequence[Claim]) -> None:
+        """Send what was claimed for somebody who waits for the verdict, whatever state the lane is in."""
+        await asyncio.wait([self._start(self._send(claims, probe=self.lane.health in ("failing", "stopped")))])
+        await self._recorder.rested()
+
     async def _probe(self, now: datetime) -> timedelta | None:
-        """Try a single delivery, so that it does not use up the attempts of all."""
-        claimed = await self._store.deliveries.claim_probe(
-            self.name, last_probed=self.lane.last_probed, lease=self._lease
-        )
+        """Try a single message, so that it does not use up the attempts of all."""
+        claimed = Claimed((), None)
+        if not self._policy.quiet_until(now):
+            claimed = await self._store.deliveries.claim_probe(
+                self.name, last_probed=self.lane.last_probed, lease=self.lease
+            )
         spared = True
         if not claimed.claims:
-            # The only delivery of a failing sink follows its own schedule; that of a stopped one waits for the sink.
+            # The only message for a failing sink follows its own schedule; that for a stopped one waits for the sink.
             spared = self.lane.health == "stopped"
-            claimed = await self._store.deliveries.claim(self.name, limit=1, lease=self._lease)
-        if self._stopping:
-            await self._store.deliveries.unclaim(claimed.claims)
-            return None
+            claimed = await self._claim(1)
+        return await self._begin(claimed, now, probe=spared)
+
+    async def _begin(self, claimed: Claimed, now: datetime, *, probe: bool) -> timedelta | None:
+        """Send what was claimed as one message; how long until something more falls due."""
+        may = self._allowance(now)
+        if not may.batches:  # stopped meanwhile, or another lane was first at the turnstile
+            await self._store.deliveries.unclaim(self.name, claimed.claims, claimed.cause)
+            return None if may.until is None else may.until - now
         if claimed.claims:
-            self._start(self._send(claimed.claims, probe=spared))
-        await self._news.quarantined(claimed.quarantined)
+            self._start(self._send(claimed.claims, probe, claimed.cause))
+        await self.news.quarantined(claimed.quarantined)
         return None if claimed.next_due_at is None else claimed.next_due_at - now
 
-    async def _send(self, claims: Sequence[Claim], probe: bool) -> None:
+    async def _send(self, claims: Sequence[Claim], probe: bool, cause: Cause | None = None) -> None:
+        await self.turn.spend()
         began = time.monotonic()
         reports = await ask(
-            self.name, self._sink, claims, deadline=self._policy.deadline, stopping=lambda: self._stopping
+            self.name, self._sink, claims, cause, deadline=self._policy.deadline, stopping=lambda: self._stopping
         )
         duration = timedelta(seconds=time.monotonic() - began)
+        await self.turn.obey(reports, duration)
+        judge = Judge(self._policy.waits, self._store.database.clock(), random.random, probe=probe)
         before = self.lane
-        attempted = [
-            self._judged(claim, report, duration, probe=probe) for claim, report in zip(claims, reports, strict=True)
-        ]
-        self._recorder.add(attempted, before, self.lane)
-
-    def _judged(self, claim: Claim, report: Report, duration: timedelta, *, probe: bool) -> Attempted:
-        now, spread = self._store.database.clock(), random.random()
-        verdict = judge(
-            report.outcome, failures=claim.failures, waits=self._policy.waits, now=now, spread=spread, counts=not probe
-        )
-        if report.outcome is STOPPED:
-            verdict = replace(verdict, due_at=now)
+        if cause is None:
+            attempted, self.lane = judge.of_each(claims, reports, before, duration)
         else:
-            self.lane = after(self.lane, report.outcome, delivery=claim.row_id, probe=probe, now=now, spread=spread)
-        return Attempted(claim, report, OUTCOME_NAMES[type(report.outcome)], verdict, duration)
+            attempted, self.lane = judge.of_summary(claims, reports[0], before, duration)
+        self._recorder.add(attempted, before, self.lane)
 
     def shift(self, step: timedelta) -> None:
         """After the wall clock was set: what holds the lane goes on for as long as before; wake it when all moved."""
@@ -242,12 +256,6 @@ class Deliver:
                     await self._calm.wait()
         with suppress(StoreClosed, StoreBroken):
             await self._give_back()
-        late: set[asyncio.Task[None]] = set()
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=within.total_seconds())
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=5)
+        cut_off = await self._under_way.end(within)
         await self._recorder.rested()
-        return len(late)
+        return cut_off

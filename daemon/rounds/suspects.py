@@ -53,6 +53,10 @@ class Suspects:
         self._trying, self._changed = sink, now
         return mine.row_id
 
+    def taken(self, row_ids: Collection[int]) -> None:
+        """These go out with the one that is tried: all were one message."""
+        self._waiting = [suspect for suspect in self._waiting if suspect.row_id not in row_ids]
+
     def _rank(self, suspect: Suspect) -> tuple[bool, int]:
         """Who is least likely to kill us, or to keep us waiting, goes first: so the innocent are cleared in time."""
         return suspect.sink in self._slow, suspect.deaths

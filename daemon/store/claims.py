@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
 
 from daemon.columns import DAMAGED_TIME
-from daemon.contract import Delivery, Event, delivery_id
+from daemon.contract import Cause, Delivery, Event
 from daemon.store.counters import Count, count_up
+from daemon.store.renames import FORMER_SINKS, FORMER_SOURCES, receivers_id
 from daemon.store.text import digest_of
 from daemon.store.verdicts import Claim
 from daemon.tables import WAITING, attempts, deliveries, events
@@ -26,6 +27,8 @@ class Claimed:
     claims: tuple[Claim, ...]
     next_due_at: datetime | None
     quarantined: int = 0
+    cause: Cause | None = None
+    """Set if they are to be told as one message."""
 
 
 INNOCENT = or_(deliveries.c.deaths == 0, deliveries.c.claimed_at.is_not(None))
@@ -51,6 +54,8 @@ CLAIMABLE = (
         events.c.data,
         events.c.raw,
         events.c.digest,
+        FORMER_SINKS.label("former_sinks"),
+        FORMER_SOURCES.label("former_sources"),
     )
     .join(events, events.c.id == deliveries.c.event_id)
     .where(WAITING)
@@ -99,7 +104,7 @@ _TAKE = (
 def _claim(row: Any, sink: str, now: datetime, *, cut_off: bool) -> Claim:
     event = Event(row.source, row.external_id, row.channel, row.kind, row.occurred_at, json.loads(row.data))
     delivery = Delivery(
-        id=delivery_id(row.source, row.external_id, sink),
+        id=receivers_id(row, sink, event_id=row.event_id, row_id=row.id),
         event=event,
         attempt=row.attempt + 1,
         progress=row.progress or {},

@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, case, or_, select, update
 
+from daemon.contract import Cause
+from daemon.gathering import Gathering
 from daemon.lane import Lane
 from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, hand_out, note_cut_off
 from daemon.store.database import Database
+from daemon.store.gathered import claim_for_people, claim_suspects, count_back
 from daemon.store.sinks import release_waiting, save_lane
 from daemon.store.verdicts import Attempted, Claim, record_verdicts
 from daemon.store.waits import restore_waits
@@ -32,17 +35,25 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, sink: str, *, limit: int, lease: timedelta) -> Claimed:
-        """Hand out what is due, oldest due first, and count the attempt before it is made."""
+    async def claim(self, sink: str, *, limit: int, lease: timedelta, gathering: Gathering | None = None) -> Claimed:
+        """Hand out what is due, oldest due first, and count the attempt before it is made.
+
+        With `gathering` some of it may be kept back instead, or handed out to be told as one message.
+        """
 
         def operation(connection: Connection, now: datetime) -> Claimed:
+            if gathering is not None:
+                return claim_for_people(connection, now, sink, gathering, limit=limit, lease=lease)
             rows = connection.execute(_DUE, {"sink_name": sink, "at": now, "number": limit}).all()
             return hand_out(connection, now, sink, rows, lease)
 
         return await self._database.write(operation)
 
     async def claim_probe(self, sink: str, *, last_probed: int | None, lease: timedelta) -> Claimed:
-        """Hand out the one delivery that was not tried for longest, never the same twice running."""
+        """Hand out the one delivery that was not tried for longest, never the same twice running.
+
+        None of those that are told together: they wait for their time.
+        """
 
         def operation(connection: Connection, now: datetime) -> Claimed:
             free = or_(deliveries.c.claimed_at.is_(None), deliveries.c.due_at <= now)
@@ -50,6 +61,7 @@ class Deliveries:
             longest_untried = (
                 select(deliveries.c.id)
                 .where(WAITING, INNOCENT, deliveries.c.sink == sink, deliveries.c.id != (last_probed or 0), free)
+                .where(deliveries.c.gathered.is_(None))
                 .order_by(deliveries.c.tried_at.asc().nulls_first(), deliveries.c.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -60,11 +72,13 @@ class Deliveries:
         return await self._database.write(operation)
 
     async def claim_suspect(self, sink: str, row_id: int, *, lease: timedelta) -> Claimed:
-        """Hand out one of those that `void_claims` named, if it still waits; after its third death, none."""
+        """Hand out one of those that `void_claims` named, if it still waits; after its third death, none.
+
+        What was under way as one message is handed out as one.
+        """
 
         def operation(connection: Connection, now: datetime) -> Claimed:
-            rows = connection.execute(CLAIMABLE.where(deliveries.c.id == row_id)).all()
-            return hand_out(connection, now, sink, rows, lease)
+            return claim_suspects(connection, now, sink, row_id, lease)
 
         return await self._database.write(operation)
 
@@ -84,7 +98,7 @@ class Deliveries:
 
         return await self._database.write(operation)
 
-    async def unclaim(self, claims: Sequence[Claim]) -> None:
+    async def unclaim(self, sink: str, claims: Sequence[Claim], cause: Cause | None = None) -> None:
         """Give back what was claimed and not sent: no attempt was made."""
         if not claims:
             return
@@ -94,6 +108,7 @@ class Deliveries:
                 _GIVE_BACK,
                 [{"row_id": claim.row_id, "number": claim.delivery.attempt, "at": now} for claim in claims],
             )
+            count_back(connection, sink, claims, cause)
 
         await self._database.write(operation)
 

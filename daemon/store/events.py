@@ -3,23 +3,24 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from daemon.contract import OWN_SOURCE, Event, Incoming, Unidentified
-from daemon.retry import back_off
+from daemon.gathering import Gathering
+from daemon.store.again import complete_again, complete_pruned, keep_variant
 from daemon.store.counters import Count, count_up
 from daemon.store.database import Database
+from daemon.store.gathered import held
 from daemon.store.text import data_text, digest_of, storable
 from daemon.store.upsert import insert_missing
-from daemon.tables import deliveries, events, sources, tombstones, unidentified, variants
+from daemon.tables import deliveries, events, sources, tombstones, unidentified
 
 CHUNK = 500
 """So many ids are looked up in one statement; SQLite takes at most 32,766 parameters."""
-FIRST_RELIST_WAIT, LONGEST_RELIST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Planned:
     sinks: tuple[str, ...]
     skip: bool = False
     """Store the deliveries as `skipped`: on record, replayable, but not sent."""
+    first: bool = False
+    """It waited at its source before we knew that source: people are told together what is old of it."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class Added:
     unrouted: list[Event] = field(default_factory=list)
     woken: set[str] = field(default_factory=set)
     """Sinks that got something to do."""
+    late: set[str] = field(default_factory=set)
+    """Sinks that got something old, which may wait until all of it is there."""
     changed: list[Event] = field(default_factory=list)
     """Repeats with other content than the first."""
     returned: list[str] = field(default_factory=list)
@@ -63,8 +68,10 @@ def named(keys: Iterable[str]) -> ColumnElement[bool]:
 class Events:
     """The incoming side of the ledger."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, gatherings: Mapping[str, Gathering]) -> None:
+        """`gatherings`, by sink: how people there want to be told."""
         self._database = database
+        self._gatherings = gatherings
 
     async def add(
         self, source: str, planned: Sequence[Planned], *, aside: Sequence[Unidentified] = (), cursor: str | None = None
@@ -75,7 +82,7 @@ class Events:
         def operation(connection: Connection, now: datetime) -> Added:
             added = Added()
             for chunk in _chunks(listed):
-                _add(connection, now, source, chunk, added)
+                _add(connection, now, source, chunk, added, self._gatherings)
             added.unidentified = _set_aside(connection, now, source, aside)
             if cursor is not None:
                 connection.execute(update(sources).where(sources.c.name == source).values(cursor=cursor))
@@ -137,7 +144,14 @@ def _chunks(listed: Iterable[_Listed]) -> Iterator[list[_Listed]]:
         yield list(chunk.values())
 
 
-def _add(connection: Connection, now: datetime, source: str, chunk: Sequence[_Listed], added: Added) -> None:
+def _add(
+    connection: Connection,
+    now: datetime,
+    source: str,
+    chunk: Sequence[_Listed],
+    added: Added,
+    gatherings: Mapping[str, Gathering],
+) -> None:
     ids = [item.external_id for item in chunk]
     known = {
         row.external_id: row
@@ -159,16 +173,28 @@ def _add(connection: Connection, now: datetime, source: str, chunk: Sequence[_Li
     for item in chunk:
         external_id = item.external_id
         if external_id in known:
-            _meet_again(connection, now, known[external_id], item, added)
+            known_event = known[external_id]
+            if keep_variant(connection, now, known_event, item.row):
+                added.changed.append(item.event)
+            if source != OWN_SOURCE and complete_again(connection, now, known_event):
+                added.returned.append(external_id)
         elif external_id not in buried:
             fresh.append(item)
-        elif buried[external_id].ack_due_at is None:
-            _meet_pruned(connection, now, source, external_id, buried[external_id].relisted + 1, added)
+        elif buried[external_id].ack_due_at is None and complete_pruned(
+            connection, now, source, external_id, buried[external_id].relisted + 1
+        ):
+            added.returned.append(external_id)
     if fresh:
-        _insert(connection, now, fresh, added)
+        _insert(connection, now, fresh, added, gatherings)
 
 
-def _insert(connection: Connection, now: datetime, fresh: Sequence[_Listed], added: Added) -> None:
+def _insert(
+    connection: Connection,
+    now: datetime,
+    fresh: Sequence[_Listed],
+    added: Added,
+    gatherings: Mapping[str, Gathering],
+) -> None:
     own = fresh[0].event.source == OWN_SOURCE
     more = {
         "stored_at": now,
@@ -185,52 +211,27 @@ def _insert(connection: Connection, now: datetime, fresh: Sequence[_Listed], add
         added.new.append(event)
         if not planned.sinks:
             added.unrouted.append(event)
-        counts[Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted")] += 1
-        state: dict[str, Any] = {"state": "waiting", "due_at": now, "settled_at": None, "reason": None}
-        if planned.skip:
-            why = 'was already waiting at the first start (first_start = "record")'
-            state = {"state": "skipped", "due_at": None, "settled_at": now, "reason": why}
-        else:
-            added.woken.update(planned.sinks)
-        wanted += [{"event_id": event_id, "sink": sink, **state} for sink in planned.sinks]
+        counts.update(Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted"))
+        rows = [
+            {"event_id": event_id, "sink": sink, **_state(planned, gatherings.get(sink), now)} for sink in planned.sinks
+        ]
+        if not planned.skip:
+            added.woken.update(row["sink"] for row in rows if row["gathered"] != "late")
+            added.late.update(row["sink"] for row in rows if row["gathered"] == "late")
+        wanted += rows
     if wanted:
         connection.execute(insert(deliveries), wanted)
     count_up(connection, counts)
 
 
-def _meet_again(connection: Connection, now: datetime, known: Any, item: _Listed, added: Added) -> None:
-    if known.digest != item.row["digest"]:
-        variant = {name: item.row[name] for name in ("digest", "kind", "data", "raw")}
-        if insert_missing(connection, variants, [{**variant, "event_id": known.id, "seen_at": now}]):
-            added.changed.append(item.event)
-    if known.acknowledged_at is not None and item.event.source != OWN_SOURCE:
-        times = known.relisted + 1
-        connection.execute(
-            update(events)
-            .where(events.c.id == known.id)
-            .values(acknowledged_at=None, acknowledged_by=None, relisted=times, ack_due_at=now + _relist_wait(times))
-        )
-        if times >= 3:
-            added.returned.append(item.external_id)
-
-
-def _meet_pruned(
-    connection: Connection, now: datetime, source: str, external_id: str, times: int, added: Added
-) -> None:
-    connection.execute(
-        update(tombstones)
-        .where(tombstones.c.source == source, tombstones.c.external_id == external_id)
-        .values(relisted=times, ack_due_at=now + _relist_wait(times))
-    )
-    if times >= 3:
-        added.returned.append(external_id)
-
-
-def _relist_wait(times: int) -> timedelta:
-    """The first return is completed again at once, later ones ever more slowly."""
-    if times == 1:
-        return timedelta()
-    return back_off(times - 1, first=FIRST_RELIST_WAIT, longest=LONGEST_RELIST_WAIT, spread=0)
+def _state(planned: Planned, gathering: Gathering | None, now: datetime) -> dict[str, Any]:
+    """How a delivery begins."""
+    if planned.skip:
+        why = 'was already waiting at the first start (first_start = "record")'
+        return {"state": "skipped", "due_at": None, "gathered": None, "settled_at": now, "reason": why}
+    hold = None if gathering is None else gathering.hold(planned.incoming.event, now, first=planned.first)
+    waits = {"state": "waiting", "due_at": now, "gathered": None, "settled_at": None, "reason": None}
+    return waits if hold is None else waits | held(hold)
 
 
 def _set_aside(connection: Connection, now: datetime, source: str, aside: Iterable[Unidentified]) -> int:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
+from daemon.gathering import Gathering
 from daemon.lane import Lane, from_json, resumed, to_json
 from daemon.store.database import Database
+from daemon.store.gathered import replan
 from daemon.store.upsert import put
 from daemon.tables import WAITING, deliveries, sinks
 
@@ -20,23 +22,32 @@ class Enrolled:
     name: str
     kind: str
     settings: str
+    gathering: Gathering | None = None
+    """How its people want to be told; None: every event by itself, as it comes."""
 
 
 class Sinks:
     """The lanes' memory."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, gatherings: dict[str, Gathering]) -> None:
+        """`gatherings` is filled in as sinks enroll."""
         self._database = database
+        self._gatherings = gatherings
 
     async def enroll(self, configured: Mapping[str, Enrolled]) -> dict[str, Lane]:
         """At start: the lane of each configured sink; changed settings resume one that was failing or stopped."""
         prints = {name: self._database.fingerprint(item.settings) for name, item in configured.items()}
+        for name, item in configured.items():
+            self._gatherings.pop(name, None)
+            if item.gathering is not None:
+                self._gatherings[name] = item.gathering
 
         def operation(connection: Connection, now: datetime) -> dict[str, Lane]:
             known = {row.name: row for row in connection.execute(select(sinks))}
             lanes: dict[str, Lane] = {}
             for name, item in configured.items():
                 row = known.get(name)
+                replan(connection, now, name, item.gathering)
                 lanes[name] = resumed(now) if row is None else from_json(row.lane, now)
                 if row is not None and row.fingerprint == prints[name]:
                     continue
@@ -58,6 +69,11 @@ class Sinks:
             return lanes
 
         return await self._database.write(operation)
+
+    def replan(self, connection: Connection, now: datetime) -> None:
+        """After the wall clock was set: what waits for a time of day waits for that of the new clock."""
+        for name, gathering in self._gatherings.items():
+            replan(connection, now, name, gathering)
 
     async def set_lane(self, name: str, lane: Lane, *, release: bool = False) -> bool:
         """Store a lane that a command changed; False if no such sink is known.
@@ -81,7 +97,10 @@ def save_lane(connection: Connection, now: datetime, name: str, lane: Lane) -> b
 
 
 def release_waiting(connection: Connection, now: datetime, name: str) -> None:
-    """The sink works again: what waits after failures, and is not under way, falls due now."""
+    """The sink works again: what waits after failures, and is not under way, falls due now.
+
+    Not what was gathered and waits for its time.
+    """
     connection.execute(
         update(deliveries)
         .where(
@@ -89,6 +108,7 @@ def release_waiting(connection: Connection, now: datetime, name: str) -> None:
             deliveries.c.sink == name,
             deliveries.c.due_at > now,
             deliveries.c.claimed_at.is_(None),
+            or_(deliveries.c.gathered.is_(None), deliveries.c.tried_at.is_not(None)),
         )
         .values(due_at=now)
     )

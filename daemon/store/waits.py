@@ -3,12 +3,16 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from daemon.columns import DAMAGED_TIME
 from daemon.tables import WAITING, deliveries, events, tombstones
 
-_WAITS = select(deliveries.c.id, deliveries.c.due_at, deliveries.c.tried_at).where(WAITING)
+_PASSING = or_(
+    deliveries.c.gathered.is_(None), deliveries.c.gathered.in_(["burst", "late"]), deliveries.c.tried_at.is_not(None)
+)
+"""What waits for a time of day instead is planned anew: see `daemon/store/gathered.py`."""
+_WAITS = select(deliveries.c.id, deliveries.c.due_at, deliveries.c.tried_at).where(WAITING, _PASSING)
 _MOVE: dict[str, Any] = {"due_at": bindparam("new_due_at"), "tried_at": bindparam("new_tried_at")}
 _MOVED = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(_MOVE)
 

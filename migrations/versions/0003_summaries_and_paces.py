@@ -12,13 +12,6 @@ down_revision = "0002"
 def upgrade() -> None:
     """Nothing that waits is gathered yet, and every limit is whole."""
     op.add_column("deliveries", sa.Column("gathered", sa.String(8)))
-    op.create_index(
-        "ix_deliveries_gathered",
-        "deliveries",
-        ["sink", "due_at"],
-        sqlite_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
-        postgresql_where=sa.text("state = 'waiting' AND gathered IS NOT NULL"),
-    )
     op.create_table(
         "paces",
         sa.Column("name", sa.String(100), nullable=False),

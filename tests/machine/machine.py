@@ -13,7 +13,7 @@ from tests.machine.world import EVERYTHING, World
 KINDS = ("purchase", "review", "refund")
 PLANS = (
     EVERYTHING,
-    Plan({"one": (), "two": ("purchase",), "three": ("!review",)}),
+    Plan({"one": (), "two": ("purchase",), "three": ("!review",), "people": ()}, "other settings"),
     Plan({"one": ("refund",), "two": ()}, "other settings"),
 )
 POINTS = ("fetched", "stored", "before completing", "after completing")

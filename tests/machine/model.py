@@ -87,6 +87,10 @@ class Model:
             )
         self.require(key not in self._seen.tombstones, f"I9: {what}: it was pruned")
         self.require(call.sink not in self.stopped, f"{what}: the operator had stopped it")
+        gathering = self._plan.gathering(call.sink)
+        at_once = event.source == "eventferry" or delivery.replays
+        quiet = gathering is not None and gathering.quiet_until(self._now()) is not None
+        self.require(at_once or not quiet, f"{what}: in quiet hours")
         if event.source == "shop" and key in self._seen.events:
             said = event.kind, event.data.get("n")
             self.require(said == self._seen.events[key].content, f"I9: {what}: it says {said}, not what came first")

@@ -9,23 +9,30 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from daemon.app.operator import Operator
 from daemon.clock import SteadyClock
 from daemon.contract import Event, Gates, Sink, Source
+from daemon.gathering import Gathering
+from daemon.quantities import Rate
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
+from daemon.rounds.attempt import LanePolicy
 from daemon.rounds.collect import Collect
-from daemon.rounds.deliver import Deliver, LanePolicy
+from daemon.rounds.deliver import Deliver
 from daemon.rounds.line import Line
 from daemon.rounds.prune import Prune
 from daemon.rounds.ready import MOST_AHEAD
 from daemon.rounds.suspects import Suspects
+from daemon.rounds.turnstile import Turnstile
 from daemon.routing import parse_filter
 from daemon.store import Enrolled, Store, StoreClosed
+from daemon.store.gathered import MOST_TOGETHER
 from daemon.store.writer import PAUSE_SECONDS
+from daemon.timing import parse_digest, parse_quiet_hours
 from daemon.upstream import Pace
 from tests.machine.hours import Hours, in_truth
 
@@ -35,10 +42,16 @@ KEEP, GIVE_UP_AFTER = timedelta(hours=2), timedelta(hours=9)
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (5, 60, 600, 3600))
 DEADLINE = timedelta(seconds=60)
 CONCURRENCY = 2
-BATCH = {"one": 1, "two": 2, "three": 1}
+BATCH = {"one": 1, "two": 2, "three": 1, "people": 2}
 """The sinks there are, and how many deliveries a call of each may carry."""
-IN_HAND = {name: CONCURRENCY * batch + MOST_AHEAD for name, batch in BATCH.items()}
+IN_HAND = {name: CONCURRENCY * batch + MOST_AHEAD for name, batch in BATCH.items()} | {"people": MOST_TOGETHER}
 """Deliveries of each sink that may be claimed and without a verdict at once."""
+_QUIET = parse_quiet_hours("03:00-05:00")
+GATHERINGS = {
+    "settings": Gathering(None, Rate(2, timedelta(minutes=1)), _QUIET, ZoneInfo("UTC")),
+    "other settings": Gathering(parse_digest("20 */2 * * *"), None, _QUIET, ZoneInfo("UTC")),
+}
+"""How those at the sink "people" want to be told, by the settings of the plan."""
 ALERT_SINK = "one"
 LARGEST_STEP = timedelta(days=1)
 PACE = Pace(poll=timedelta(seconds=30), poll_min=timedelta(seconds=15), poll_max=None)
@@ -50,6 +63,9 @@ class Plan:
 
     sinks: Mapping[str, tuple[str, ...]]
     settings: str = "settings"
+
+    def gathering(self, sink: str) -> Gathering | None:
+        return GATHERINGS[self.settings] if sink == "people" else None
 
 
 class Process:
@@ -84,13 +100,18 @@ class Process:
     async def start(self) -> None:
         """Remember what was, and begin to send; the order is that of `daemon/app/daemon.py`."""
         await self.store.gates.load()
+        await self.store.paces.load()
+        turnstile = Turnstile(self.store)
         suspects = Suspects(await self.store.deliveries.void_claims(), self._wake)
         alerts = Alerts(self.store, [ALERT_SINK], self._wake)
-        enrolled = {name: Enrolled(name, "webhook", self.plan.settings) for name in self._sinks}
+        gatherings = {name: self.plan.gathering(name) for name in self._sinks}
+        enrolled = {name: Enrolled(name, "webhook", self.plan.settings, gatherings[name]) for name in self._sinks}
         known = await self.store.sinks.enroll(enrolled)
         for name, sink in self._sinks.items():
-            policy = LanePolicy(WAITS, CONCURRENCY, BATCH[name], DEADLINE)
-            self.lanes[name] = Deliver(name, sink, known[name], policy, self.store, alerts, suspects, lambda: None)
+            policy = LanePolicy(WAITS, CONCURRENCY, BATCH[name], DEADLINE, gatherings[name])
+            self.lanes[name] = Deliver(
+                name, sink, known[name], policy, self.store, alerts, suspects, lambda: None, turnstile
+            )
         self._line = Line(self._source(self.store.gates), SHOP)
         self.collect = Collect(
             self._line,
@@ -100,11 +121,13 @@ class Process:
             memory=await self.store.sources.enroll(SHOP),
             first_start="send",
             route=self._route,
+            is_expected=lambda _: False,
             wake=self._wake,
             on_swept=lambda: None,
         )
         self.acknowledge = Acknowledge(self._line, self.store, alerts, hold=HOLD, on_progress=lambda: None)
-        self.prune = Prune(self.store, alerts, keep=KEEP, give_up_after=dict.fromkeys(self._sinks, GIVE_UP_AFTER))
+        news = {name: lane.news for name, lane in self.lanes.items()}
+        self.prune = Prune(self.store, news, keep=KEEP, give_up_after=dict.fromkeys(self._sinks, GIVE_UP_AFTER))
         self._tasks = [asyncio.create_task(lane.run()) for lane in self.lanes.values()]
 
     def _route(self, event: Event) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from daemon.contract import (
     Source,
     SourceRefused,
     SourceUnavailable,
+    Summary,
     TryLater,
 )
 from tests.machine.hours import Hours
@@ -214,6 +215,20 @@ class Receiver(Sink):
             # A batch is heard as a whole or not at all.
             call.heard = all(one.answer in OUTCOMES for one in calls)
         return reports
+
+    async def deliver_summary(self, summary: Summary) -> Report:
+        """One message, one answer: poisoned if any of it is."""
+        answers = [self._answer(delivery) for delivery in summary.deliveries]
+        answer: Answer = "die" if "die" in answers else answers[0]
+        calls = [self._began(delivery, answer) for delivery in summary.deliveries]
+        for call in calls:
+            call.accepted, call.heard = answer in ACCEPTING, answer in OUTCOMES
+        try:
+            report: Report = await self._report(answer)
+        finally:
+            for call in calls:
+                call.over = True
+        return report
 
     async def _one(self, delivery: Delivery, calls: list[Call]) -> Any:
         answer = self._answer(delivery)

@@ -96,10 +96,10 @@ def gather(world: World, lives: Sequence[Life], listed: Sequence[str], early: Se
 def _calls(world: World, lives: Sequence[Life]) -> Iterator[Call]:
     began = [life.began for life in lives]
     for got in world.sim.inbox.calls:
-        # A Discord message carries the event's key in its footer, and no id of ours.
-        key = _EVENT.search(got.body.decode() if got.kind == "discord" else got.id)
-        name = key[0] if key else got.id
-        yield Call(bisect(began, got.at) - 1, got.name, key[1] if key else "", name, got.accepted)
+        # A Discord message carries the key of each of its events at the foot of an embed, and no id of ours.
+        for key in [*_EVENT.finditer(got.body.decode() if got.kind == "discord" else got.id)] or [None]:
+            name = key[0] if key else got.id
+            yield Call(bisect(began, got.at) - 1, got.name, key[1] if key else "", name, got.accepted)
     for mail in world.sim.mail.received:
         key = _EVENT.search(mail.id)
         yield Call(bisect(began, mail.at) - 1, "post", key[1] if key else "", mail.id, mail.accepted)

@@ -79,7 +79,7 @@ def test_at_whatever_moment_a_stop_comes_nothing_looks_as_if_the_daemon_had_died
             await arrive(store, 400, "hook")
         for _ in range(25):
             async with running(tmp_path, SteadyClock(), hook=sink) as lanes:
-                await asyncio.sleep(chance.random() * 0.02)
+                await asyncio.sleep(chance.random() * (0.02 if sink.got else 0.2))  # a busy machine is slower
                 await lanes.of["hook"].stop(timedelta(seconds=5))
             for state, failures, deaths, given_back, _ in look(tmp_path, LEFT):
                 assert (state in ("waiting", "delivered"), failures, deaths, given_back) == (True, 0, 0, 1)

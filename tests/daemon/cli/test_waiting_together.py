@@ -1,0 +1,56 @@
+"""What waits to be told together: `check`, `status`, `sinks` and `show` say for what, and until when."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+
+@pytest.fixture
+def digest_at(ferry, stand_ins):
+    """Two events that wait for the digest of the Discord sink, in some hours; when that is."""
+    due = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=6)
+    at = due.astimezone(ZoneInfo("Europe/Berlin"))
+    config = ferry.folder / "config.toml"
+    text = config.read_text().replace('type = "discord"', f'type = "discord"\ndigest = "{at:%H:%M}"')
+    config.write_text(text)
+    stand_ins.happen({"samples": 2, "kind": "purchase"})
+    ferry("once")
+    return at
+
+
+def test_what_waits_for_a_digest_is_told_with_its_time(ferry, stand_ins, digest_at):
+    status = ferry("status").stdout
+    assert "0 delivered, 2 waiting" in status
+    assert f"    2 wait for the digest at {digest_at:%a %H:%M}" in status
+    assert f"discord: 2 wait for the digest at {digest_at:%a %H:%M}" in ferry.ok("sinks")
+    (discord,) = [sink for sink in ferry.json("sinks") if sink["name"] == "discord"]
+    assert discord["health"] == "ok", "waiting is no failing"
+    (kept,) = discord["gathered"]
+    assert (kept["cause"], kept["waiting"]) == ("digest", 2)
+    assert datetime.fromisoformat(kept["due_at"]) == digest_at
+    key = ferry.json("events")[0]["key"]
+    shown = ferry.ok("show", key)
+    assert f"discord: waiting, due in 5 h ({digest_at:%a %H:%M}), waits for the digest" in shown
+
+
+def test_check_says_when_the_next_digest_is_and_when_it_is_quiet(ferry, stand_ins, digest_at):
+    text = ferry.ok("check")
+    assert f"discord: next digest {digest_at:%a %Y-%m-%d %H:%M} CE" in text
+    config = ferry.folder / "config.toml"
+    hushed = f'quiet_hours = "{digest_at:%H}:00-{digest_at + timedelta(hours=1):%H}:00"'
+    config.write_text(config.read_text().replace('type = "discord"', f'type = "discord"\n{hushed}'))
+    text = ferry.ok("check")
+    assert f"discord: quiet hours {digest_at:%H}:00" in text
+    assert "sinks.discord.digest: falls into its quiet hours, and so comes when they are over" in text
+
+
+@pytest.mark.parametrize("key", ['digest = "09:00"', 'burst = "20/1m"', 'quiet_hours = "22:00-07:00"'])
+def test_a_sink_of_programs_has_no_such_hours_and_says_why(ferry, stand_ins, key):
+    config = ferry.folder / "config.toml"
+    config.write_text(config.read_text().replace('type = "webhook"', f'type = "webhook"\n{key}'))
+    done = ferry("check")
+    assert done.returncode == 78
+    name = key.partition(" ")[0]
+    assert f"sinks.webhook.{name}: is only for sinks that people read (discord, email, apprise)" in done.stdout
+    assert len([line for line in done.stdout.splitlines() if "error" in line]) == 1
