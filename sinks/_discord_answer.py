@@ -12,14 +12,23 @@ from daemon.http import Answer, retry_after, sane_wait
 from sinks._http import describe, judge, safe_line
 from sinks._text import plain
 
+EVERY_WEBHOOK = "discord"
+"""The pace of all that goes to Discord."""
+_ID = re.compile("[0-9]{1,20}")
 _UNKNOWN_CHANNEL = 10003
+_FORUM = (220001, 220002, 220003)
+"""A forum's webhook posts into threads only, any other channel's makes none."""
+_REFUSALS: dict[int, str] = {
+    10015: "Discord says this webhook was deleted",
+    50027: "Discord says the token in this webhook's URL is wrong",
+}
 _EDGE_WAIT = timedelta(minutes=10)
 """After a 429 that does not come from Discord itself but from the edge before it, which bans by address."""
 _UNKNOWN_WAIT = timedelta(minutes=1)
 
 
-def verdict(answer: Answer, *, in_thread: bool, now: datetime) -> Outcome:
-    """What Discord's answer means for the delivery.
+def verdict(answer: Answer, *, in_thread: bool, now: datetime, guild: str = "") -> Outcome:
+    """What Discord's answer means for the delivery; with the id of the guild, one that arrived can be linked to.
 
     https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
     """
@@ -29,14 +38,18 @@ def verdict(answer: Answer, *, in_thread: bool, now: datetime) -> Outcome:
     detail = safe_line(f"{said}: {words} ({code})", 160) if words and isinstance(code, int) else said
     message_id = plain(document.get("id"), 30)
     match answer.status:
-        case 200 | 204 if re.fullmatch("[0-9]{1,20}", message_id):
-            return Delivered(f"message {message_id}")
+        case 200 | 204 if _ID.fullmatch(message_id):
+            return Delivered(_whereabouts(document, message_id, guild))
         case 404 if in_thread and code == _UNKNOWN_CHANNEL:
-            return Rejected("the thread is gone; change or remove thread_id")
+            # Everything else that waits would be told the same: it is kept until the thread is mended.
+            return Closed(f"Discord says the thread is gone, not the webhook ({code}): change thread_id", probe=False)
+        case 400 if code in _FORUM:
+            return Closed(f"{detail}: thread_id does not fit the webhook's channel", probe=False)
         case 401 | 403 | 404:
             # Asking again earns a ban of the whole address after 10,000 such answers in ten minutes:
             # https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
-            return Closed(f"Discord refuses this webhook ({detail}); put a new URL into the config", probe=False)
+            why = _REFUSALS.get(code) if isinstance(code, int) else None
+            return Closed(f"{why or 'Discord refuses this webhook'} ({detail})", probe=False)
         case 400:
             complaints = "; ".join(islice(_complaints(document.get("errors")), 3))
             return Rejected(safe_line(f"{detail}: {complaints}" if complaints else detail, 300))
@@ -59,16 +72,33 @@ def _throttled(answer: Answer, document: dict[str, Any], now: datetime) -> TryLa
     return TryLater(f"Discord's rate limit for {whose}", max(waits, default=_UNKNOWN_WAIT), True)
 
 
-def quiet_time(answer: Answer, outcome: Outcome) -> timedelta | None:
-    """How long nothing more may be sent: until the limit is over, or the used-up bucket is full again.
+def holds(answer: Answer, outcome: Outcome, pace: str) -> dict[str, timedelta]:
+    """For how long nothing more may be sent: through this webhook, or through any.
 
+    A limit is waited for until it is over, a used-up bucket until it is full again:
     https://docs.discord.com/developers/topics/rate-limits#header-format
     """
-    if isinstance(outcome, TryLater) and outcome.throttled:
-        return outcome.wait
+    if isinstance(outcome, TryLater) and outcome.throttled and outcome.wait:
+        document = document_of(answer)
+        whose = EVERY_WEBHOOK if not document or document.get("global") is True else pace
+        return {whose: outcome.wait}
     if answer.headers.get("x-ratelimit-remaining", "").strip() == "0":
-        return _seconds(answer.headers.get("x-ratelimit-reset-after"))
-    return None
+        reset = _seconds(answer.headers.get("x-ratelimit-reset-after"))
+        return {pace: reset} if reset else {}
+    return {}
+
+
+def guild_of(answer: Answer) -> str:
+    """The id of the guild that a webhook's description names; empty if it names none."""
+    guild = plain(document_of(answer).get("guild_id"), 30)
+    return guild if _ID.fullmatch(guild) else ""
+
+
+def _whereabouts(document: dict[str, Any], message_id: str, guild: str) -> str:
+    channel = plain(document.get("channel_id"), 30)
+    if guild and _ID.fullmatch(channel):
+        return f"https://discord.com/channels/{guild}/{channel}/{message_id}"
+    return f"message {message_id}"
 
 
 def _seconds(value: object) -> timedelta | None:

@@ -58,10 +58,17 @@ def error(status: int, headers: Mapping[str, str] | None = None) -> Answer:
     return in_json(status, {"message": message, "code": code}, headers)
 
 
-def throttled(wait: float) -> Answer:
+def unknown_channel() -> Answer:
+    """What calls get that name a thread which is not there."""
+    return in_json(404, {"message": "Unknown Channel", "code": 10003})
+
+
+def throttled(wait: float, *, everywhere: bool = False) -> Answer:
     """A 429: the wait in seconds, as a fraction in the body and rounded up in the header."""
-    body = {"message": "You are being rate limited.", "retry_after": math.ceil(wait * 1000) / 1000, "global": False}
-    return in_json(429, body, {"Retry-After": str(math.ceil(wait)), "X-RateLimit-Scope": "user"})
+    seconds = math.ceil(wait * 1000) / 1000
+    body = {"message": "You are being rate limited.", "retry_after": seconds, "global": everywhere}
+    headers = {"Retry-After": str(math.ceil(wait)), "X-RateLimit-Scope": "global" if everywhere else "user"}
+    return in_json(429, body, {**headers, "X-RateLimit-Global": "true"} if everywhere else headers)
 
 
 def rate_headers(name: str, limit: int, left: int, resets_in: float, wall: float) -> dict[str, str]:

@@ -119,13 +119,22 @@ class Behaviour:
     """After so many calls hit by `drop`, `hang` or `answer` these are over."""
     deleted: bool = False
     """Discord only: the webhook is gone (404, code 10015)."""
+    thread_gone: bool = False
+    """Discord only: calls that name a thread find none (404, code 10003)."""
+    global_limit: bool = False
+    """Discord only: a 429 says that it goes for all that this address sends."""
     limit: int = 1000
     """So many calls per `limit_window`, then 429; Discord's own is said to be 5 in 2 seconds."""
     limit_window: float = 2.0
     """Seconds."""
+    channel_limit: int = 1000
+    """Discord only: so many messages per `channel_window`, said by nothing but a 429; Discord's own is 30 in 60 s."""
+    channel_window: float = 60.0
+    """Seconds."""
 
     def __post_init__(self) -> None:
-        require(self, positive=("limit", "limit_window"), at_least_0=("latency", "times"))
+        positive = ("limit", "limit_window", "channel_limit", "channel_window")
+        require(self, positive=positive, at_least_0=("latency", "times"))
         for status in (*self.statuses, self.status):
             _require_status("status", status)
 

@@ -116,7 +116,9 @@ class Inbox:
         receiver = self._receivers[name]
         trouble = receiver.trouble()
         wants_message = request.query_params.get("wait", "") in ("true", "True", "1")
-        judged = Judged(NOTHING) if trouble.drop == "before" else self._judge(kind, name, body, wants_message)
+        judged = Judged(NOTHING)
+        if trouble.drop != "before":
+            judged = self._judge(kind, name, body, wants_message, in_thread="thread_id" in request.query_params)
         headers = dict(request.headers)
         call_id = judged.message_id or next((headers[key] for key in _ID_HEADERS if key in headers), "")
         self.calls.append(
@@ -142,12 +144,16 @@ class Inbox:
         self.behave(name, Behaviour())
         return self._receivers[name]
 
-    def _judge(self, kind: Kind, name: str, body: bytes, wants_message: bool) -> Judged:
+    def _judge(self, kind: Kind, name: str, body: bytes, wants_message: bool, *, in_thread: bool) -> Judged:
         receiver = self._receivers[name]
         behaviour, now, wall = receiver.behaviour, time.monotonic(), time.time()
         if kind == "discord" and behaviour.deleted:
             return Judged(discord.error(404))
+        if kind == "discord" and behaviour.thread_gone and in_thread:
+            return Judged(discord.unknown_channel())
         wait = self._limits.admit(name, behaviour.limit, behaviour.limit_window, now)
+        if kind == "discord" and not wait:
+            wait = self._limits.admit(f"{name} channel", behaviour.channel_limit, behaviour.channel_window, now)
         status = 429 if wait else receiver.next_status()
         if not 200 <= status <= 299:
             judged = Judged(self._failure(kind, name, status, wait))
@@ -175,8 +181,10 @@ class Inbox:
             headers["Location"] = f"/webhook/{name}-redirected"
         if behaviour.edge:
             return in_html(status, headers, _CLOUDFLARE_BAN if status == 429 else PORTAL)
+        if kind == "discord" and status == 429:
+            return discord.throttled(wait, everywhere=behaviour.global_limit)
         if kind == "discord":
-            return discord.throttled(wait) if status == 429 else discord.error(status, headers)
+            return discord.error(status, headers)
         return Answer(status, b"error\n", {"Content-Type": "text/plain", **headers})
 
 

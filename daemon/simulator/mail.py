@@ -65,6 +65,8 @@ class Mailbox:
         """Everything that reached the end of DATA, accepted or not, in order."""
         self.refused: list[tuple[str, str]] = []
         """Address and reply of each MAIL FROM and RCPT TO that was refused."""
+        self.connections = 0
+        """How often somebody connected."""
         self._hook = hook
         self.behaviour = MailBehaviour()
 
@@ -180,6 +182,7 @@ async def listen(bound: socket.socket, mailbox: Mailbox, tls: ssl.SSLContext | N
             auth_require_tls=tls is not None, authenticator=handler.authenticate, loop=loop,
         )  # fmt: skip
         connections.add(made)
+        mailbox.connections += 1
         return made
 
     server = await loop.create_server(connection, sock=bound)

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import Answer
-from sinks._discord_answer import quiet_time, verdict
+from sinks._discord_answer import EVERY_WEBHOOK, guild_of, holds, verdict
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -54,9 +54,26 @@ def test_a_webhook_that_is_gone_closes_the_sink_and_is_never_probed(status: int,
 
 
 def test_a_thread_that_is_gone_is_not_the_webhook() -> None:
-    unknown_channel = {"message": "Unknown Channel", "code": 10003}
-    assert judged(404, unknown_channel, in_thread=True) == Rejected("the thread is gone; change or remove thread_id")
-    assert isinstance(judged(404, {"message": "Unknown Webhook", "code": 10015}, in_thread=True), Closed)
+    thread = judged(404, {"message": "Unknown Channel", "code": 10003}, in_thread=True)
+    webhook = judged(404, {"message": "Unknown Webhook", "code": 10015}, in_thread=True)
+    assert thread == Closed("Discord says the thread is gone, not the webhook (10003): change thread_id", probe=False)
+    assert isinstance(webhook, Closed)
+    assert webhook.reason.startswith("Discord says this webhook was deleted")
+
+
+@pytest.mark.parametrize("code", [220001, 220002, 220003])
+def test_a_forum_without_a_thread_stops_the_sink_instead_of_rejecting_every_event(code: int) -> None:
+    outcome = judged(400, {"message": "Webhooks posted to forum channels must have a thread_id", "code": code})
+    assert isinstance(outcome, Closed)
+    assert "thread_id does not fit" in outcome.reason
+
+
+def test_a_stored_message_is_linked_to_where_all_its_parts_are_known() -> None:
+    stored = answer(200, {"id": "33", "channel_id": "22"})
+    assert verdict(stored, in_thread=False, now=NOW, guild="11") == Delivered("https://discord.com/channels/11/22/33")
+    assert verdict(stored, in_thread=False, now=NOW) == Delivered("message 33")
+    assert judged(200, {"id": "33", "channel_id": "2/../2"}) == Delivered("message 33")
+    assert [guild_of(answer(200, {"guild_id": each})) for each in ("11", None, "1/x", ["1"])] == ["11", "", "", ""]
 
 
 def test_a_refused_message_names_the_field() -> None:
@@ -112,7 +129,9 @@ def test_a_rate_limit_is_obeyed_and_is_no_failure(body: Any, headers: dict[str, 
     outcome = judged(429, body, **headers)
     assert isinstance(outcome, TryLater)
     assert (outcome.wait, outcome.throttled) == (timedelta(seconds=wait), True)
-    assert quiet_time(answer(429, body, **headers), outcome) == timedelta(seconds=wait)
+    everywhere = not isinstance(body, dict) or body.get("global")
+    whose = EVERY_WEBHOOK if everywhere else "discord/one"
+    assert holds(answer(429, body, **headers), outcome, "discord/one") == {whose: timedelta(seconds=wait)}
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408])
@@ -132,5 +151,5 @@ def test_trouble_at_discord_is_tried_again(status: int) -> None:
     ],
 )
 def test_a_used_up_bucket_is_left_to_fill(headers: dict[str, str], quiet: float | None) -> None:
-    expected = None if quiet is None else timedelta(seconds=quiet)
-    assert quiet_time(answer(200, {"id": "1"}, **headers), Delivered()) == expected
+    expected = {} if quiet is None else {"discord/one": timedelta(seconds=quiet)}
+    assert holds(answer(200, {"id": "1"}, **headers), Delivered(), "discord/one") == expected

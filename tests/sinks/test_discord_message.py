@@ -1,23 +1,25 @@
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sinks._discord_message import build
-from sinks._envelope import encode
-from sinks._layout import EVERYTHING, compose
+from daemon.contract import OWN_SOURCE
+from daemon.simulator.discord_rules import errors_in, hazards_in, is_empty
 from tests.events import EVENTS, HOSTILE, event
+from tests.sinks.discord_messages import SETTINGS, bodies, configured, many, summed_up
+
+FULL = configured(audience="full")
+ROLE, USER = "123456789012345678", "223456789012345678"
+REVIEW = {"resource_title": "Sky", "resource_url": "https://builtbybit.com/r/1", "rating": "5", "review": "Good."}
 
 
-def body(of: Any = None, **changes: Any) -> dict[str, Any]:
-    """The body as Discord would read it from the wire."""
-    message = compose(of or event(), EVERYTHING)
-    built = build(message, message.title, **{"username": None, "avatar_url": None} | changes)
-    parsed: dict[str, Any] = json.loads(encode(built))
-    return parsed
+def body(of: Any = None, **values: Any) -> dict[str, Any]:
+    """That of a single event."""
+    (only,) = bodies([of or event()], configured(**{"audience": "full"} | values))
+    return only
 
 
 def length(text: str) -> int:
@@ -37,9 +39,9 @@ def violations(message: dict[str, Any]) -> list[str]:
         ):
             found.append(where)
 
-    if unknown := message.keys() - {"content", "embeds", "allowed_mentions", "username", "avatar_url"}:
+    if unknown := message.keys() - {"content", "embeds", "allowed_mentions", "username", "avatar_url", "flags"}:
         found.append(f"unknown {unknown}")
-    if message.get("allowed_mentions") != {"parse": []}:
+    if message.get("allowed_mentions", {}).get("parse") != []:
         found.append("allowed_mentions")
     if not 1 <= len(message["embeds"]) <= 10:
         found.append("embeds")
@@ -71,10 +73,33 @@ def violations(message: dict[str, Any]) -> list[str]:
             found.append("timestamp")
     if total > 6000:
         found.append(f"{total} in all")
-    return found
+    links = [embed["url"] for embed in message["embeds"] if "url" in embed]
+    if len(links) > len(set(links)):
+        found.append("of embeds with one url only the first is shown")
+    if is_empty(message):
+        found.append("empty")
+    return [*found, *hazards_in(message), *([str(errors)] if (errors := errors_in(message)) else [])]
 
 
-@settings(max_examples=400, deadline=timedelta(seconds=2), suppress_health_check=list(HealthCheck))
+def test_generated_messages_keep_every_limit() -> None:
+    """Single events, batches and summaries of both naming schemes, with and without templates."""
+    sizes = set()
+    for message in many(3000, seed=4):
+        assert violations(message) == []
+        sizes.add(len(message["embeds"]))
+    assert {1, 2, 10} <= sizes
+
+
+@settings(max_examples=40, deadline=timedelta(seconds=5), suppress_health_check=list(HealthCheck))
+@given(st.lists(EVENTS, min_size=2, max_size=12), st.sampled_from(SETTINGS))
+def test_no_batch_and_no_summary_is_refused_either(generated: Any, values: Any) -> None:
+    one = configured(**values)
+    packed = bodies(generated, one)
+    assert sum(len(message["embeds"]) for message in packed) == len(generated)
+    assert [violations(message) for message in [*packed, summed_up(generated, one)]] == [[]] * (len(packed) + 1)
+
+
+@settings(max_examples=200, deadline=timedelta(seconds=2), suppress_health_check=list(HealthCheck))
 @given(EVENTS)
 def test_no_event_makes_a_message_that_discord_refuses_for_size_or_shape(generated: Any) -> None:
     assert violations(body(generated)) == []
@@ -102,6 +127,9 @@ def test_the_rules_of_this_test_would_see_a_mistake() -> None:
     ]:
         embed = good["embeds"][0] | {path[0]: bad}
         assert violations(good | {"embeds": [embed]}), path
+    assert violations(good | {"embeds": good["embeds"] * 11})
+    assert violations(good | {"embeds": [good["embeds"][0] | {"url": "https://builtbybit.com/"}] * 2})
+    assert violations(good | {"content": "x" * 2001})
     assert violations(good | {"timeout": 5})
     assert violations(good | {"allowed_mentions": {"parse": ["users"]}})
 
@@ -115,25 +143,28 @@ def test_a_purchase_is_a_readable_embed() -> None:
         "final_price": "9.99",
         "message": "thanks!",
     }
+    embed = {
+        "title": r"New purchase: Sky \[1.21\]",
+        "url": "https://builtbybit.com/r/1",
+        "description": "thanks!",
+        "color": 0x57F287,
+        "timestamp": "2026-03-04T05:06:07+00:00",
+        "footer": {"text": "builtbybit:4711"},
+        "fields": [
+            {"name": "Buyer", "value": r"[mc\_Steve](https://builtbybit.com/members/7/)", "inline": True},
+            {"name": "Price", "value": "9.99 USD", "inline": True},
+        ],
+    }
     assert body(event(data), username="Sales", avatar_url="https://example.com/a.png") == {
         "username": "Sales",
         "avatar_url": "https://example.com/a.png",
         "allowed_mentions": {"parse": []},
-        "embeds": [
-            {
-                "title": r"New purchase: Sky \[1.21\]",
-                "url": "https://builtbybit.com/r/1",
-                "description": "thanks!",
-                "color": 0x57F287,
-                "timestamp": "2026-03-04T05:06:07+00:00",
-                "footer": {"text": "builtbybit:4711"},
-                "fields": [
-                    {"name": "Buyer", "value": r"[mc\_Steve](https://builtbybit.com/members/7/)", "inline": False},
-                    {"name": "Price", "value": "9.99", "inline": True},
-                ],
-            }
-        ],
+        "embeds": [embed],
     }
+    shown_to_all = body(event(data), audience="public")
+    assert shown_to_all["embeds"][0]["title"] == embed["title"]
+    assert "Steve" not in str(shown_to_all)
+    assert "9.99" not in str(shown_to_all)
 
 
 def test_user_text_neither_pings_nor_links_nor_shouts() -> None:
@@ -182,3 +213,97 @@ def test_our_own_command_can_be_copied_as_it_is() -> None:
 def test_a_time_that_makes_no_sense_is_left_out(year: int) -> None:
     (embed,) = body(event(occurred_at=datetime(year, 1, 1, tzinfo=UTC)))["embeds"]
     assert "timestamp" not in embed
+
+
+# Several events
+
+
+def test_ten_events_travel_as_ten_embeds_and_the_eleventh_with_the_next_message() -> None:
+    first, second = bodies([event(external_id=str(number)) for number in range(11)], FULL)
+    assert [embed["footer"]["text"] for embed in first["embeds"]] == [f"builtbybit:{number}" for number in range(10)]
+    assert [embed["footer"]["text"] for embed in second["embeds"]] == ["builtbybit:10"]
+
+
+def test_long_events_are_spread_over_messages_and_none_is_cut_for_the_others_sake() -> None:
+    reviews = [event(REVIEW | {"review": f"{number}" + "x" * 2500}, kind="review") for number in range(5)]
+    packed = bodies(reviews, FULL)
+    assert [len(message["embeds"]) for message in packed] == [2, 2, 1]
+    assert [len(embed["description"]) for message in packed for embed in message["embeds"]] == [2501] * 5
+
+
+def test_a_link_that_an_earlier_embed_has_is_named_in_a_field() -> None:
+    """Discord shows only the first of several embeds with one url."""
+    (message,) = bodies([event(REVIEW, kind="review", external_id=str(number)) for number in range(2)], FULL)
+    first, second = message["embeds"]
+    assert first["url"] == "https://builtbybit.com/r/1"
+    assert "url" not in second
+    assert second["fields"][0] == {"name": "Link", "value": "https://builtbybit.com/r/1", "inline": True}
+
+
+def test_a_summary_has_totals_and_a_line_for_each_event_that_finds_room() -> None:
+    sale = {"resource_title": "Sky_Lands", "final_price": "9.99", "resource_url": "https://builtbybit.com/r/1"}
+    (embed,) = summed_up([event(sale, external_id=str(number)) for number in range(12)], FULL)["embeds"]
+    assert embed["description"].count("\n") == 11
+    assert r"Sky\_Lands" in embed["description"]
+    assert "](https://builtbybit.com/r/1)" in embed["description"]
+    assert "119.88 USD" in str(embed["fields"])
+    assert embed["footer"]["text"] == "s-1"
+
+
+def test_a_summary_of_many_says_how_many_it_leaves_out_and_where_they_are() -> None:
+    (embed,) = summed_up([event(external_id=str(number)) for number in range(800)], FULL)["embeds"]
+    *lines, last = embed["description"].split("\n")
+    assert len(lines) > 20
+    assert last == f"… and {800 - len(lines)} more; all of them: `eventferry events`"
+
+
+# What the config says
+
+
+def test_the_owners_templates_make_title_text_and_fields_of_data_that_stays_data() -> None:
+    data = {"resource_title": "[x](https://evil.example)", "review": "@everyone **now** {{ 7*7 }}", "rating": "5"}
+    (embed,) = body(
+        event(data, kind="review"),
+        title="**{{ resource_title }}**",
+        body="> {{ review }}",
+        fields={"Stars": "{{ rating }} of 5", "Price": "{{ final_price }}"},
+    )["embeds"]
+    assert embed["title"] == r"**\[x\](https\://evil.example)**"
+    assert embed["description"] == r"> \@everyone \*\*now\*\* {{ 7\*7 }}"
+    assert [(field["name"], field["value"]) for field in embed["fields"]] == [("Stars", "5 of 5")]
+
+
+def test_an_empty_body_and_no_fields_leave_the_title_alone() -> None:
+    (embed,) = body(event(REVIEW, kind="review"), body="", fields={})["embeds"]
+    assert embed.keys() == {"title", "url", "color", "timestamp", "footer"}
+
+
+def test_a_template_that_fails_leaves_the_built_in_title() -> None:
+    (embed,) = body(event(REVIEW, kind="review"), title="{{ 1 / (rating|float - 5) }}")["embeds"]
+    assert embed["title"] == "New review: Sky"
+
+
+def test_our_own_messages_are_not_put_into_templates_made_for_sales() -> None:
+    own = event({"text": "sales stopped"}, kind="alert.sink", source=OWN_SOURCE)
+    (embed,) = body(own, title="Sold: {{ resource_title }}", body="", fields={})["embeds"]
+    assert embed["description"] == "sales stopped"
+    assert not embed["title"].startswith("Sold")
+
+
+def test_a_test_shows_that_it_is_one_even_under_a_title_of_the_owners() -> None:
+    trial = event(REVIEW, kind="test.review", source=OWN_SOURCE)
+    assert body(trial)["embeds"][0]["title"] == "Test: New review: Sky"
+    assert body(trial, title="{{ resource_title }}!")["embeds"][0]["title"] == "Test: Sky!"
+
+
+def test_s10_exactly_those_in_the_config_are_called_whatever_an_event_says() -> None:
+    ping = [f"role:{ROLE}", f"<@!{USER}>", f"user:{USER}"]
+    message = body(event({"message": "@everyone @here <@5> <@&6>"}), ping=ping)
+    assert message["content"] == f"<@&{ROLE}> <@{USER}>"
+    assert message["allowed_mentions"] == {"parse": [], "roles": [ROLE], "users": [USER]}
+    assert violations(message) == []
+
+
+def test_a_quiet_sink_sets_the_flag_for_it() -> None:
+    assert body(notify=False)["flags"] == 4096
+    assert "flags" not in body()

@@ -123,6 +123,42 @@ def test_discord_limits_in_seconds_and_notes_who_comes_too_early() -> None:
     asyncio.run(scenario())
 
 
+def test_discords_limit_of_a_channel_is_told_by_nothing_but_a_429() -> None:
+    async def scenario() -> None:
+        async with Simulator.start() as sim, http_client() as http:
+            sim.inbox.behave("sales", Behaviour(limit=5, channel_limit=2, channel_window=60))
+            url = sim.discord_url("sales")
+            first, second, third = [await http.post(url, json={"content": "x"}) for _ in range(3)]
+            assert [answer.status_code for answer in (first, second, third)] == [204, 204, 429]
+            assert [answer.headers["x-ratelimit-remaining"] for answer in (first, second, third)] == ["4", "3", "2"]
+            assert 50 < third.json()["retry_after"] <= 60
+
+    asyncio.run(scenario())
+
+
+def test_discord_can_limit_all_that_an_address_sends() -> None:
+    async def scenario() -> None:
+        async with Simulator.start() as sim, http_client() as http:
+            sim.inbox.behave("sales", Behaviour(status=429, global_limit=True))
+            answer = await http.post(sim.discord_url("sales"), json={"content": "x"})
+            assert (answer.status_code, answer.json()["global"]) == (429, True)
+            assert (answer.headers["x-ratelimit-scope"], answer.headers["x-ratelimit-global"]) == ("global", "true")
+
+    asyncio.run(scenario())
+
+
+def test_a_thread_can_be_gone_while_its_channel_is_there() -> None:
+    async def scenario() -> None:
+        async with Simulator.start() as sim, http_client() as http:
+            sim.inbox.behave("sales", Behaviour(thread_gone=True))
+            url = sim.discord_url("sales")
+            answer = await http.post(f"{url}?thread_id=5", json={"content": "x"})
+            assert (answer.status_code, answer.json()["code"]) == (404, 10003)
+            assert (await http.post(url, json={"content": "x"})).status_code == 204
+
+    asyncio.run(scenario())
+
+
 def test_statuses_come_in_order_and_then_the_last_word() -> None:
     async def scenario() -> None:
         async with Simulator.start() as sim, http_client() as http:
