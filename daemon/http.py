@@ -19,7 +19,7 @@ import httpx
 from yarl import URL
 
 from daemon import __version__
-from daemon.names import Names
+from daemon.names import Names, NeverCalled, connect, guarded_socket
 
 USER_AGENT = f"eventferry/{__version__}"
 CONNECT_SECONDS = 10.0
@@ -70,6 +70,10 @@ class Http:
         self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
 
+    def trust(self, ca_file: Path) -> None:
+        """Check certificates against this file of authorities alone; to be said before the first call."""
+        self._ca_file = ca_file
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -80,6 +84,7 @@ class Http:
                     keepalive_timeout=KEEPALIVE_SECONDS,
                     use_dns_cache=False,
                     resolver=Names(),
+                    socket_factory=guarded_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
@@ -129,7 +134,7 @@ class Http:
             target = _target(self._proxy or url)
             tls = tls_context(self._ca_file) if target.scheme == "https" else None
             async with asyncio.timeout(deadline.total_seconds()):
-                _, writer = await asyncio.open_connection(target.raw_host, target.port, ssl=tls)
+                writer = await connect(str(target.raw_host), int(target.port or 80), tls)
         except TimeoutError:
             raise CallFailed(f"no connection within {deadline.total_seconds():g} s", maybe_sent=False) from None
         except (httpx.InvalidURL, OSError, ValueError) as error:
@@ -180,6 +185,8 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Answer:
 def _explain(error: Exception, deadline: timedelta, *, connecting: bool = False) -> tuple[str, bool]:
     """What to tell people about a client error, and whether the peer may have got the request."""
     match error:
+        case NeverCalled() | aiohttp.ClientConnectorError(os_error=NeverCalled()):
+            return "it lies at a link-local or cloud metadata address, which is never called", False
         case aiohttp.ClientConnectorCertificateError(certificate_error=cause) | (
             ssl.SSLCertVerificationError() as cause
         ):

@@ -12,6 +12,8 @@ Health = Literal["ok", "slowed", "failing", "stopped"]
 
 STRIKES_TO_FAIL = 5
 """So many TryLater in a row, and the sink is probed with single deliveries instead of all of them."""
+REFUSALS_TO_STOP = 5
+"""So many different events turned away with no success between them, and the sink stops."""
 FIRST_PROBE, LONGEST_PROBE = timedelta(seconds=30), timedelta(minutes=15)
 FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE = timedelta(minutes=15), timedelta(hours=6)
 FIRST_THROTTLE, LONGEST_THROTTLE = timedelta(seconds=2), timedelta(minutes=5)
@@ -35,7 +37,9 @@ class Lane:
     """The delivery tried last as a probe; the next probe takes another."""
     probe: bool = True
     """Whether a stopped sink may be tried by itself now and then."""
-    stopped_by: Literal["", "receiver", "operator"] = ""
+    stopped_by: Literal["", "receiver", "refusals", "operator"] = ""
+    refused: tuple[int, ...] = ()
+    """The deliveries turned away since the last success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,11 @@ def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: date
     belated = lane.held_until is not None and now < lane.held_until
     match outcome:
         case Delivered() | Rejected():
+            # That an event is rejected does not yet show that others would be taken.
+            refused = lane.refused if isinstance(outcome, Rejected) and lane.health != "stopped" else ()
             if belated:
-                return replace(lane, strikes=0)
-            healthy = Lane(since=lane.since if lane.health == "ok" else now)
+                return replace(lane, strikes=0, refused=refused)
+            healthy = Lane(since=lane.since if lane.health == "ok" else now, refused=refused)
             return lane if lane == healthy else healthy
         case Closed(reason, may_probe):
             probes = lane.probes + (not belated) if lane.health == "stopped" else 1
@@ -84,6 +90,7 @@ def after(lane: Lane, outcome: Outcome, *, delivery: int, probe: bool, now: date
                 probes=probes,
                 held_until=_later(lane.held_until, now + wait),
                 last_probed=delivery,
+                refused=(),
             )
         case TryLater():
             probe = probe or (lane.health == "stopped" and not belated)
@@ -94,10 +101,13 @@ def _after_try_later(
     lane: Lane, outcome: TryLater, *, delivery: int, probe: bool, now: datetime, spread: float
 ) -> Lane:
     wished = wish(outcome)
+    if outcome.refused and lane.health != "stopped":
+        lane = replace(lane, refused=tuple(sorted({*lane.refused, delivery})))
+        if len(lane.refused) >= REFUSALS_TO_STOP:
+            return _stopped_by_refusals(lane, outcome, wished, delivery=delivery, now=now, spread=spread)
     if probe:
-        first, longest = (
-            (FIRST_STOPPED_PROBE, LONGEST_STOPPED_PROBE) if lane.health == "stopped" else (FIRST_PROBE, LONGEST_PROBE)
-        )
+        first = FIRST_STOPPED_PROBE if lane.stopped_by == "receiver" else FIRST_PROBE
+        longest = LONGEST_STOPPED_PROBE if lane.health == "stopped" else LONGEST_PROBE
         wait = max(back_off(lane.probes + 1, first=first, longest=longest, spread=spread), wished or timedelta())
         return replace(
             lane,
@@ -118,6 +128,22 @@ def _after_try_later(
         wait = back_off(1, first=FIRST_PROBE, longest=LONGEST_PROBE, spread=spread)
         return replace(failing, strikes=strikes, held_until=_later(held, now + wait), last_probed=delivery)
     return replace(lane, strikes=strikes, held_until=held)
+
+
+def _stopped_by_refusals(
+    lane: Lane, outcome: TryLater, wished: timedelta | None, *, delivery: int, now: datetime, spread: float
+) -> Lane:
+    """Stop, but look again soon: what a deploy of a minute turned away waits for about as long."""
+    wait = max(back_off(1, first=FIRST_PROBE, longest=LONGEST_STOPPED_PROBE, spread=spread), wished or timedelta())
+    stopped = _turned(lane, "stopped", f"{outcome.reason}, for {len(lane.refused)} events with no success between", now)
+    return replace(
+        stopped,
+        stopped_by="refusals",
+        probes=1,
+        held_until=_later(lane.held_until, now + wait),
+        last_probed=delivery,
+        refused=(),
+    )
 
 
 def _turned(lane: Lane, health: Health, reason: str, now: datetime) -> Lane:
@@ -161,5 +187,6 @@ def from_json(stored: dict[str, Any], now: datetime) -> Lane:
             **stored,
             "since": datetime.fromisoformat(stored["since"]),
             "held_until": min(datetime.fromisoformat(held), now + LONGEST_RETRY_AFTER) if held else None,
+            "refused": tuple(stored.get("refused", ())),
         }
     )

@@ -22,15 +22,19 @@ def envelope(event: Event) -> dict[str, Any]:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     moment = event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    return {
-        "type": event.kind,
+    is_test = event.is_test
+    document = {
+        "type": event.trigger if is_test else event.kind,
         "timestamp": moment.removesuffix("+00:00") + "Z",
-        "data": _storable(event.data, DEEPEST),
+        "data": storable(event.data),
         "source": event.source,
         "event_id": event.external_id,
         "listener_id": event.channel,
         "key": event.key,
     }
+    if is_test:
+        document["test"] = True
+    return document
 
 
 def encode(document: Mapping[str, Any], *, indent: int | None = None) -> bytes:
@@ -40,7 +44,13 @@ def encode(document: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=indent).encode()
 
 
-def _storable(value: Any, depth: int) -> Any:
+def as_text(value: Any) -> str:
+    """A value where only text can stand: null as nothing, lists and tables as JSON."""
+    stored = "" if value is None else storable(value)
+    return stored if isinstance(stored, str) else _write(stored)
+
+
+def storable(value: Any, depth: int = DEEPEST) -> Any:
     """The value with everything replaced that strict JSON cannot hold."""
     if type(value) in _ANY_JSON_HOLDS:
         return value
@@ -55,8 +65,8 @@ def _storable(value: Any, depth: int) -> Any:
         case Mapping() | list() | tuple() if depth == 0:
             return f"(nested deeper than {DEEPEST} levels)"
         case Mapping():
-            return {str(name): _storable(inner, depth - 1) for name, inner in value.items()}
+            return {str(name): storable(inner, depth - 1) for name, inner in value.items()}
         case list() | tuple():
-            return [_storable(inner, depth - 1) for inner in value]
+            return [storable(inner, depth - 1) for inner in value]
         case _:
             return str(value)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import responses
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -25,12 +26,14 @@ _ANSWER_KEPT = 1024
 Timeout = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=2))]
 """The whole time one attempt may take."""
 
-_LATER = {401, 403, 404, 405, 408, 425, 429}
-"""Beside 5xx. A deploy of a minute answers 404 or 403 and must lose nothing."""
-_NEVER = {501, 505}
-"""The 5xx that repeating cannot mend: https://www.rfc-editor.org/rfc/rfc9110#section-15.6"""
+_REJECTED = {400, 409, 413, 415, 422}
+"""What says that this very event is at fault. All else may be the receiver's own trouble, and loses nothing."""
+_LATER = {408, 425, 429}
+"""Beside 5xx."""
 SHORTEST_TOKEN = 16
 """A part of a URL, or a user's name, that is this long is taken for a token: receivers repeat what they are sent."""
+_NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+"""Names that lead nowhere on the internet: RFC 6761, 6762, 8375; ICANN keeps .internal free; .lan is custom."""
 _DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com\.?")
 
 
@@ -45,11 +48,15 @@ def judge(answer: Answer, now: datetime) -> Outcome:
         return Delivered(f"HTTP {status}")
     if status == 410:
         return Closed(f"{said}: the receiver says that it is gone for good")
-    if 300 <= status < 400:
-        return Rejected(f"{said}: redirects are not followed; put the final URL into the config")
-    if status in _NEVER or (400 <= status < 500 and status not in _LATER):
+    if status in _REJECTED:
         return Rejected(said)
-    return TryLater(said, retry_after(answer.headers, now), throttled=status == 429)
+    wait = retry_after(answer.headers, now)
+    if 300 <= status < 400:
+        # Often a login or maintenance page for a while; and a new address is for people to see and to trust.
+        return TryLater(f"{said}: redirects are not followed; put the final URL into the config", wait, refused=True)
+    # A deploy of a minute answers 404 or 403, a lapsed plan 402, a proxy of ours 407.
+    refused = 400 <= status < 500 and status not in _LATER
+    return TryLater(said, wait, throttled=status == 429, refused=refused)
 
 
 def judge_failure(failure: CallFailed) -> TryLater:
@@ -98,14 +105,19 @@ def parse_url(text: str) -> Target:
     place = f"{place}:{parts.port}" if parts.port else place
     authorization = None
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        remember_credentials(authorization)
+        authorization = basic_authorization(unquote(parts.username), unquote(parts.password or ""))
     for part in (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.username or ""):
         if len(part) >= SHORTEST_TOKEN:
             remember(part)
             remember(unquote(part))
     return Target(parts._replace(netloc=place, fragment="").geturl(), authorization)
+
+
+def basic_authorization(username: str, password: str) -> str:
+    """The header that logs in with these, kept out of all that people can read: RFC 7617."""
+    header = f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+    remember_credentials(header)
+    return header
 
 
 def remember_credentials(header: str) -> None:
@@ -131,6 +143,17 @@ def split_url(text: str) -> SplitResult:
     if not fit:
         raise ValueError('not a web address; it must look like "https://host/path"')
     return parts
+
+
+def is_in_clear(url: str) -> bool:
+    """Whether what goes there can be read on the way: plain http, to a host that nothing shows to be a near one."""
+    parts = split_url(url)
+    host = (parts.hostname or "").rstrip(".")
+    try:
+        near = not ip_address(host).is_global
+    except ValueError:
+        near = "." not in host or host.endswith(_NEAR)
+    return parts.scheme == "http" and not near
 
 
 def unwrap(text: str) -> str:

@@ -4,17 +4,29 @@ import base64
 import binascii
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from daemon.clock import wall_now
 from daemon.contract import Delivery, Report, Sink, Unreachable
-from daemon.http import CallFailed, Http
+from daemon.http import CallFailed, Http, tls_context
 from daemon.redaction import remember
-from daemon.secrets import Secret
-from sinks._envelope import encode, envelope
-from sinks._http import ANSWER_LIMIT, Timeout, answer_text, judge, judge_failure, parse_url, remember_credentials
+from daemon.secrets import ConfigPath, Secret
+from sinks._http import (
+    ANSWER_LIMIT,
+    SHORTEST_TOKEN,
+    Timeout,
+    answer_text,
+    basic_authorization,
+    judge,
+    judge_failure,
+    parse_url,
+    remember_credentials,
+)
+from sinks._webhook_body import Body, understood
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -26,6 +38,10 @@ _OURS = re.compile(
 )
 
 
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
 class WebhookSink(Sink):
     """Any HTTP receiver; every 2xx answer means that it has the event."""
 
@@ -35,8 +51,20 @@ class WebhookSink(Sink):
         model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
         url: Secret
-        secret: Secret | None = None
+        secret: Annotated[
+            list[Secret],
+            Field(max_length=2),
+            BeforeValidator(_as_list, json_schema_input_type=Secret | list[Secret]),
+        ] = []
+        """Two while receivers change from one to the other, the new one first."""
         headers: dict[str, Secret] = {}
+        username: str | None = None
+        password: Secret | None = None
+        bearer: Secret | None = None
+        body: Literal["envelope", "raw"] = "envelope"
+        json_body: dict[str, Any] | None = Field(default=None, alias="json")
+        form: dict[str, Any] | None = None
+        ca_file: ConfigPath | None = None
         timeout: Timeout = timedelta(seconds=20)
 
         @field_validator("url")
@@ -47,10 +75,10 @@ class WebhookSink(Sink):
 
         @field_validator("secret")
         @classmethod
-        def _secret_is_a_key(cls, secret: Secret | None) -> Secret | None:
-            if secret is not None:
+        def _secrets_are_keys(cls, secrets: list[Secret]) -> list[Secret]:
+            for secret in secrets:
                 signing_key(secret.reveal())
-            return secret
+            return secrets
 
         @field_validator("headers")
         @classmethod
@@ -66,41 +94,112 @@ class WebhookSink(Sink):
                 remember_credentials(value.reveal())
             return headers
 
+        @field_validator("username")
+        @classmethod
+        def _username_has_no_colon(cls, username: str | None) -> str | None:
+            if username is not None and (":" in username or not username.isprintable()):
+                raise ValueError("must hold no colon, line ends or control characters")
+            if username is not None and len(username) >= SHORTEST_TOKEN:
+                remember(username)
+            return username
+
+        @field_validator("bearer")
+        @classmethod
+        def _bearer_fits_in_a_header(cls, bearer: Secret | None) -> Secret | None:
+            if bearer is not None and not re.fullmatch(r"[\x21-\x7e]+", bearer.reveal()):
+                raise ValueError("must be the token alone, without spaces and in ASCII")
+            return bearer
+
+        @field_validator("json_body")
+        @classmethod
+        def _json_is_understood(cls, structure: dict[str, Any] | None) -> dict[str, Any] | None:
+            return None if structure is None else dict(understood(structure))
+
+        @field_validator("form")
+        @classmethod
+        def _form_is_understood(cls, form: dict[str, Any] | None) -> dict[str, Any] | None:
+            return form and {name: understood(value, name, nested=False) for name, value in form.items()}
+
+        @field_validator("ca_file")
+        @classmethod
+        def _ca_file_holds_certificates(cls, ca_file: ConfigPath | None) -> ConfigPath | None:
+            try:
+                tls_context(ca_file)
+            except OSError:
+                raise ValueError("cannot be read as a PEM file of certificates") from None
+            return ca_file
+
+        @model_validator(mode="after")
+        def _one_body(self) -> "WebhookSink.Settings":
+            if sum((self.body == "raw", self.json_body is not None, self.form is not None)) > 1:
+                raise ValueError('body = "raw", "json" and "form" each say what is sent: keep one of them')
+            return self
+
         @model_validator(mode="after")
         def _one_authorization(self) -> "WebhookSink.Settings":
-            if parse_url(self.url.reveal()).authorization and "authorization" in map(str.lower, self.headers):
-                raise ValueError('the URL holds a user name and "headers" an Authorization: keep one of them')
+            if self.password is not None and self.username is None:
+                raise ValueError('"password" needs a "username" beside it')
+            ways = {
+                "the user name in the URL": parse_url(self.url.reveal()).authorization is not None,
+                '"headers" with Authorization': "authorization" in map(str.lower, self.headers),
+                '"username"': self.username is not None,
+                '"bearer"': self.bearer is not None,
+            }
+            if len(given := [way for way, there in ways.items() if there]) > 1:
+                raise ValueError(f"{' and '.join(given)} each log in: keep one of them")
             return self
+
+        def login(self) -> str | None:
+            """The Authorization header that these make, if any."""
+            if self.bearer is not None:
+                return f"Bearer {self.bearer.reveal()}"
+            if self.username is not None:
+                return basic_authorization(self.username, self.password.reveal() if self.password else "")
+            return parse_url(self.url.reveal()).authorization
+
+        def sent(self) -> Body:
+            """What these say is sent of an event."""
+            if self.json_body is not None:
+                return Body("json", self.json_body)
+            return Body(self.body) if self.form is None else Body("form", self.form)
 
     def __init__(self, settings: Settings, http: Http) -> None:
         self._http = http
+        if settings.ca_file is not None:
+            http.trust(settings.ca_file)
         self._timeout = settings.timeout
-        self._target = parse_url(settings.url.reveal())
-        self._key = signing_key(settings.secret.reveal()) if settings.secret else None
+        self._url = parse_url(settings.url.reveal()).url
+        self._keys = [signing_key(secret.reveal()) for secret in settings.secret]
         self._headers = {name: value.reveal() for name, value in settings.headers.items()}
-        if self._target.authorization:
-            self._headers["Authorization"] = self._target.authorization
+        if (login := settings.login()) is not None:
+            self._headers["Authorization"] = login
+        self._body = settings.sent()
 
     async def deliver(self, delivery: Delivery) -> Report:
         """Send one event and read at most 16 KiB of the answer."""
-        body = encode(envelope(delivery.event))
-        headers = self._headers | identification(delivery, body, self._key, wall_now())
+        body = self._body.of(delivery)
+        headers = {
+            **self._headers,
+            "Content-Type": self._body.content_type,
+            **identification(delivery, body, self._keys, wall_now()),
+        }
+        kept = self._body.of(delivery, masked=True) if self._body.holds_secrets else body
         try:
             answer = await self._http.call(
-                "POST", self._target.url, headers=headers, content=body, deadline=self._timeout, limit=ANSWER_LIMIT
+                "POST", self._url, headers=headers, content=body, deadline=self._timeout, limit=ANSWER_LIMIT
             )
         except CallFailed as failure:
-            return Report(judge_failure(failure), body)
-        return Report(judge(answer, wall_now()), body, answer_text(answer))
+            return Report(judge_failure(failure), kept)
+        return Report(judge(answer, wall_now()), kept, answer_text(answer))
 
     def render(self, delivery: Delivery) -> str:
-        """The body, indented."""
-        return encode(envelope(delivery.event), indent=2).decode()
+        """The body, indented where it is JSON, without its secrets."""
+        return self._body.of(delivery, masked=True, indent=2).decode()
 
     async def check(self) -> str:
         """Connect (with TLS where the URL says so) and hang up again."""
         try:
-            await self._http.reach(self._target.url, deadline=self._timeout)
+            await self._http.reach(self._url, deadline=self._timeout)
         except CallFailed as failure:
             raise Unreachable(failure.reason) from None
         return "the receiver takes connections"
@@ -110,17 +209,18 @@ class WebhookSink(Sink):
         await self._http.close()
 
 
-def identification(delivery: Delivery, body: bytes, key: bytes | None, now: datetime) -> dict[str, str]:
+def identification(delivery: Delivery, body: bytes, keys: Sequence[bytes], now: datetime) -> dict[str, str]:
     """The headers by which a receiver recognises a repeat and checks where it comes from.
 
-    The id stays the same over all attempts, the time is that of the attempt:
+    The id stays the same over all attempts, the time is that of the attempt; there is a signature for each key:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     seconds = str(int(now.timestamp()))
-    headers = {"Content-Type": "application/json", "webhook-id": delivery.id, "webhook-timestamp": seconds}
-    if key is not None:
-        digest = hmac.digest(key, f"{delivery.id}.{seconds}.".encode() + body, "sha256")
-        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    headers = {"webhook-id": delivery.id, "webhook-timestamp": seconds}
+    if keys:
+        signed = f"{delivery.id}.{seconds}.".encode() + body
+        digests = (base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys)
+        headers["webhook-signature"] = " ".join(f"v1,{digest}" for digest in digests)
     if delivery.replays:
         headers["eventferry-replay"] = str(delivery.replays)
     return headers

@@ -35,7 +35,7 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.just(Delivered()),
     st.just(Rejected("no")),
     st.builds(Closed, st.just("gone"), st.booleans()),
-    st.builds(TryLater, st.just("later"), WAITS, st.booleans()),
+    st.builds(TryLater, st.just("later"), WAITS, st.booleans(), st.booleans()),
 )
 
 
@@ -216,15 +216,21 @@ def test_i12_a_hold_from_the_store_is_never_longer_than_any_wish_that_is_obeyed(
 
 @given(
     st.lists(
-        st.tuples(OUTCOMES, st.booleans(), st.timedeltas(timedelta(0), timedelta(hours=9)), st.floats(0, 1)),
+        st.tuples(
+            OUTCOMES,
+            st.booleans(),
+            st.timedeltas(timedelta(0), timedelta(hours=9)),
+            st.floats(0, 1),
+            st.integers(1, 9),
+        ),
         max_size=30,
     )
 )
 def test_whatever_is_answered_wishes_are_kept_and_no_lane_is_held_beyond_its_caps(answers: list[Any]) -> None:
     lane, now, promised = FRESH, NOON, NOON
-    for outcome, probe, later, spread in answers:
+    for outcome, probe, later, spread, delivery in answers:
         now += later
-        lane = after(lane, outcome, delivery=7, probe=probe, now=now, spread=spread)
+        lane = after(lane, outcome, delivery=delivery, probe=probe, now=now, spread=spread)
         if isinstance(outcome, TryLater) and (wished := wish(outcome)) is not None:
             promised = max(promised, now + wished)
         allowed = may(lane, now)

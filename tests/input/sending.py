@@ -43,8 +43,8 @@ class Case:
     """Nothing more goes out for so many seconds at least."""
     hangs: bool = False
     """It would never end, and must be given up at the deadline."""
-    then: Literal["goes on", "waits for people", "waits"] = "goes on"
-    """What the next good answer meets: a sink at work, one that was stopped for good, or one still holding back."""
+    then: Literal["goes on", "waits for people"] = "goes on"
+    """What the next good answer meets: a sink at work, or one that was stopped for good."""
     progress: Mapping[str, Any] | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
@@ -205,8 +205,6 @@ async def goes_on(board: Board, name: str, rig: Rig, case: Case) -> None:
         await board.pass_time(name, 25 * 3600)
     if case.then != "goes on":
         assert rig.sent() == sent
-        if case.then == "waits":
-            return
         board.lanes.of[name].lane = resumed(board.clock.now)
     await board.arrive(name)
     assert board.lanes.of[name].lane.health == "ok"

@@ -95,21 +95,22 @@ EVERY_KIND: dict[str, Case] = {
     "gzip in name only": taken(body(b"ok", Content_Encoding="gzip")),
     "201": taken(body(b"", 201), "HTTP 201"),
     "204": taken(raw(head(204)), "HTTP 204"),
-    "302 to elsewhere": never(302, REDIRECT, Location="http://127.0.0.1:1/steal"),
-    "303 to a page": never(303, REDIRECT, Location="/thanks"),
-    "307 to itself": never(307, REDIRECT, Location="/"),
-    "308 to a file": never(308, REDIRECT, Location="file:///etc/passwd"),
-    "304": Case(raw(head(304)), "rejected", REDIRECT),
+    "302 to elsewhere": later(302, REDIRECT, Location="http://127.0.0.1:1/steal"),
+    "303 to a page": later(303, REDIRECT, Location="/thanks"),
+    "307 to itself": later(307, REDIRECT, Location="/"),
+    "308 to a file": later(308, REDIRECT, Location="file:///etc/passwd"),
+    "304": Case(raw(head(304)), "waiting", REDIRECT),
     "400": never(400),
-    "406": never(406),
+    "406": later(406),
+    "409": never(409),
     "413": never(413),
-    "418": never(418),
+    "418": later(418),
     "422": never(422),
     "405": later(405),
     "408": later(408),
     "425": later(425),
     "500": later(500),
-    "501": never(501),
+    "501": later(501),
     "502": later(502),
     "503": later(503),
     "503 with a wait of an hour": asked(503, "3600", HOUR),
@@ -122,14 +123,14 @@ EVERY_KIND: dict[str, Case] = {
     "503 with words": later(503, Retry_After="when the sun shines"),
     "503 with a date in another century": later(503, Retry_After="Wed, 04 Mar 2126 05:07:07 GMT"),
     "504": later(504),
-    "505": never(505),
+    "505": later(505),
     "599": later(599),
 }
 WEBHOOK: dict[str, Case] = {
     "401": later(401),
     "403 of an edge": later(403),
     "404 during a deploy": later(404),
-    "407 of a proxy": never(407),
+    "407 of a proxy": later(407),
     "410": Case(body(ECHO, 410), "waiting", GONE, "stopped", wait=15 * 60),
     "429 with a wait": asked(429, "120", 120),
     "429 with a wait of a day": asked(429, str(DAY), DAY),
@@ -141,6 +142,8 @@ WEBHOOK: dict[str, Case] = {
     "a portal": taken(body(b"<html>Log in</html>")),
 }
 GONE_AT_DISCORD = "Discord refuses this webhook ("
+DELETED = "Discord says this webhook was deleted ("
+BAD_TOKEN = "Discord says the token in this webhook's URL is wrong ("
 LIMIT = "Discord's rate limit for "
 
 
@@ -152,14 +155,14 @@ def discord(content: object, status: int, state: State, says: str) -> Case:
     return Case(body(encoded(content), status), state, says)
 
 
-def shut(content: object, status: int, says: str) -> Case:
+def shut(content: object, status: int, says: str, why: str = GONE_AT_DISCORD) -> Case:
     """The webhook is gone: calling it again would earn a ban, so it waits for people."""
     answer = body(encoded(content), status)
-    return Case(answer, "waiting", GONE_AT_DISCORD + says, "stopped", then="waits for people")
+    return Case(answer, "waiting", why + says, "stopped", then="waits for people")
 
 
 def limited(content: object, says: str = LIMIT, seconds: float = 60.0, **headers: str) -> Case:
-    return Case(body(encoded(content), 429, **headers), "waiting", says, "slowed", wait=seconds, then="waits")
+    return Case(body(encoded(content), 429, **headers), "waiting", says, "slowed", wait=seconds)
 
 
 DISCORD: dict[str, Case] = {
@@ -172,9 +175,11 @@ DISCORD: dict[str, Case] = {
     "no JSON": discord(b"<html>ok</html>", 200, "delivered", "HTTP 200"),
     "JSON in UTF-16": discord('{"id":"5"}'.encode("utf-16"), 200, "delivered", ""),
     "100,000 objects deep": discord(b'{"id":' * 20_000, 200, "delivered", "HTTP 200"),
-    "401": shut({"message": "Invalid Webhook Token", "code": 50027}, 401, "HTTP 401 Unauthorized: Invalid"),
+    "401": shut({"message": "Invalid Webhook Token", "code": 50027}, 401, "HTTP 401 Unauthorized: Invalid", BAD_TOKEN),
     "403 of an edge": shut(b"<html>", 403, "HTTP 403 Forbidden)"),
-    "404, unknown webhook": shut({"message": "Unknown Webhook", "code": 10015}, 404, "HTTP 404 Not Found: Unknown"),
+    "404, unknown webhook": shut(
+        {"message": "Unknown Webhook", "code": 10015}, 404, "HTTP 404 Not Found: Unknown", DELETED
+    ),
     "404 without a body": shut(b"", 404, "HTTP 404 Not Found)"),
     "404 with a message that is an object": shut({"message": {"a": []}, "code": 1}, 404, "HTTP 404 Not Found: {a"),
     "404 with a message that echoes": shut(
@@ -182,9 +187,11 @@ DISCORD: dict[str, Case] = {
     ),
     "404 of a thread": Case(
         body(b'{"message":"Unknown Channel","code":10003}', 404),
-        "rejected",
-        "the thread is gone; change or remove thread_id",
+        "waiting",
+        "Discord says the thread is gone, not the webhook (10003): change thread_id",
+        "stopped",
         settings=(("thread_id", "5"),),
+        then="waits for people",
     ),
     "400 with errors": discord(
         {"code": 50035, "message": "Invalid", "errors": {"embeds": {"0": {"_errors": [{"message": "Too long"}]}}}},

@@ -46,7 +46,8 @@ def closed(says: str, *settings: tuple[str, Any], **script: Answer | bytes) -> C
 
 
 def at(step: str, answer: Answer | bytes, says: str, **more: Any) -> Case:
-    return Case({step: answer}, "waiting", says, progress=NOBODY, **more)
+    # Of a mail that was cut off nothing is noted: what was known of it before still holds.
+    return Case({step: answer}, "waiting", says, progress=None if more.get("hangs") else NOBODY, **more)
 
 
 def per_recipient(ann: bytes, ben: bytes) -> Answer:

@@ -6,7 +6,7 @@ import pytest
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import Answer, CallFailed
 from daemon.redaction import redact, remember
-from sinks._http import answer_text, judge, judge_failure, parse_url, remember_credentials
+from sinks._http import answer_text, is_in_clear, judge, judge_failure, parse_url, remember_credentials
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -19,13 +19,24 @@ def answer(status: int, body: bytes = b"", encoding: str = "", **headers: str) -
     ("statuses", "kind"),
     [
         ([200, 201, 202, 204, 299], Delivered),
-        ([100, 199, 401, 403, 404, 405, 408, 425, 429, 500, 502, 503, 504, 507, 599, 600, 999], TryLater),
-        ([300, 301, 302, 304, 307, 308, 400, 402, 406, 409, 411, 413, 415, 418, 422, 451, 499, 501, 505], Rejected),
+        ([100, 199, 408, 425, 429, 500, 501, 502, 503, 504, 505, 507, 599, 600, 999], TryLater),
+        ([300, 301, 302, 304, 307, 308, 401, 402, 403, 404, 405, 406, 407, 411, 418, 421, 451, 499], TryLater),
+        ([400, 409, 413, 415, 422], Rejected),
         ([410], Closed),
     ],
 )
 def test_the_status_decides_the_outcome(statuses: list[int], kind: type[Outcome]) -> None:
     assert [status for status in statuses if not isinstance(judge(answer(status), NOW), kind)] == []
+
+
+def test_f40_being_turned_away_is_told_apart_from_trouble() -> None:
+    def refused(status: int) -> bool:
+        outcome = judge(answer(status), NOW)
+        return isinstance(outcome, TryLater) and outcome.refused
+
+    turned_away = {status for status in range(100, 600) if refused(status)}
+    assert {301, 302, 304, 307, 401, 402, 403, 404, 405, 407, 451} <= turned_away
+    assert not turned_away & {*range(100, 300), 400, 408, 409, 410, 413, 415, 422, 425, 429, *range(500, 600)}
 
 
 @pytest.mark.parametrize(
@@ -109,6 +120,27 @@ def test_what_is_no_web_address_is_refused_without_repeating_it(url: str) -> Non
 def test_a_discord_webhook_is_sent_to_its_own_kind_of_sink(url: str) -> None:
     with pytest.raises(ValueError, match='type = "discord"'):
         parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "in_clear"),
+    [
+        ("http://shop.example.com/hook", True),
+        ("http://8.8.8.8/", True),
+        ("http://[2606:4700::1111]:8080/", True),
+        ("https://shop.example.com/hook", False),
+        ("http://127.0.0.1:8080/", False),
+        ("http://10.1.2.3/", False),
+        ("http://100.64.0.1/", False),
+        ("http://[::1]/", False),
+        ("http://[fd00::1]/", False),
+        ("http://receiver:8080/", False),
+        ("http://nas.local./", False),
+        ("http://shop.internal/", False),
+    ],
+)
+def test_what_can_be_read_on_the_way_is_known(url: str, in_clear: bool) -> None:
+    assert is_in_clear(url) == in_clear
 
 
 @pytest.mark.parametrize("header", ["Bearer t0ken-of-mine", "Basic YW5uOnQwa2VuLW9mLW1pbmU="])
