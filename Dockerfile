@@ -1,8 +1,10 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/eventferry
-COPY requirements.txt ./
-RUN /opt/eventferry/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.txt
+COPY requirements.txt requirements-apprise.txt ./
+# With --build-arg APPRISE=1 it can tell the services of Apprise.
+ARG APPRISE
+RUN /opt/eventferry/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements${APPRISE:+-apprise}.txt
 COPY . ./
 RUN /opt/eventferry/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation .
 

@@ -2,117 +2,117 @@
 
 import asyncio
 import base64
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
-from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused
-from pydantic import Field, field_validator, model_validator
-
+from daemon import log
 from daemon.clock import wall_now
-from daemon.contract import Delivered, Delivery, Outcome, Rejected, Report, Sink, Unreachable
-from daemon.expression import Template
-from daemon.http import Http, tls_context
-from daemon.people import PeopleSettings
-from daemon.redaction import remember
-from daemon.secrets import ConfigPath, Secret
-from sinks._http import SHORTEST_TOKEN, Timeout, safe, safe_line
-from sinks._layout import compose, headline
-from sinks._mail import build, subject_line
-from sinks._smtp_answer import Unfit, judge_reply, judge_trouble, settle
-
-_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_ADDRESS = re.compile(
-    r"(?=.{3,254}$)(?!.*=\?)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+from daemon.contract import (
+    Closed,
+    Delivered,
+    Delivery,
+    Event,
+    Outcome,
+    Rejected,
+    Report,
+    Sink,
+    Summary,
+    TryLater,
+    Unreachable,
 )
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
-_LOOPBACK = re.compile(r"localhost|127(?:\.\d+){3}|::1")
-_GOODBYE = 1.0
-"""Seconds that the server has to answer QUIT; the mail is safe by then."""
+from daemon.http import Http
+from daemon.redaction import remember
+from sinks._email_settings import EmailSettings
+from sinks._layout import compose, filled
+from sinks._mail import (
+    Content,
+    build,
+    message_content,
+    overview_content,
+    plain_html,
+    python_injects_headers,
+    subject_line,
+)
+from sinks._smtp import TROUBLE, Connection
+from sinks._smtp_answer import judge_trouble, settle
+from sinks._summary import summarize
+
+_SHARE = 0.5
+"""No mail is begun after this share of the time, so that a server that is merely slow is not cut off half-way."""
+_NOT_YET = TryLater("not sent yet: the mail server broke off, or took too long", timedelta(seconds=1), throttled=True)
+_STOPPED = TryLater("stopped while under way; the mail server may have it", timedelta(seconds=1), throttled=True)
+
+_log = log.get(__name__)
 
 
 class EmailSink(Sink):
     """A mail server that takes mail from us, by STARTTLS or TLS unless told otherwise."""
 
-    class Settings(PeopleSettings):
-        """The keys of a `type = "email"` sink."""
+    Settings = EmailSettings
+    concurrency = 1
+    batch_limit = 20
 
-        host: str
-        port: int | None = Field(default=None, ge=1, le=65535)
-        security: Literal["starttls", "tls", "none"] = "starttls"
-        username: str | None = None
-        password: Secret | None = None
-        sender: str = Field(alias="from")
-        to: list[str] = Field(min_length=1, max_length=50)
-        subject: Template | None = None
-        ca_file: ConfigPath | None = None
-        timeout: Timeout = timedelta(seconds=30)
-
-        @field_validator("host")
-        @classmethod
-        def _host_is_a_name(cls, host: str) -> str:
-            if not _HOST.fullmatch(bare := host.strip().strip("[]")):
-                raise ValueError('must be the name or address of a server alone, such as "smtp.example.com"')
-            return bare
-
-        @field_validator("sender")
-        @classmethod
-        def _sender_is_an_address(cls, sender: str) -> str:
-            return _require_address(sender)
-
-        @field_validator("to")
-        @classmethod
-        def _recipients_are_addresses(cls, to: list[str]) -> list[str]:
-            return list(dict.fromkeys(_require_address(address) for address in to))
-
-        @field_validator("username")
-        @classmethod
-        def _username_is_one_line(cls, username: str | None) -> str | None:
-            if username is not None and not username.isprintable():
-                raise ValueError("must hold no line ends or control characters")
-            if username is not None and "@" not in username and len(username) >= SHORTEST_TOKEN:
-                remember(username)
-            return username
-
-        @field_validator("ca_file")
-        @classmethod
-        def _ca_file_holds_certificates(cls, ca_file: ConfigPath | None) -> ConfigPath | None:
-            try:
-                tls_context(ca_file)
-            except OSError:
-                raise ValueError("cannot be read as a PEM file of certificates") from None
-            return ca_file
-
-        @model_validator(mode="after")
-        def _login_is_whole_and_safe(self) -> "EmailSink.Settings":
-            if (self.username is None) != (self.password is None):
-                raise ValueError('"username" and "password" go together: give both, or neither')
-            if self.password and self.security == "none" and not _LOOPBACK.fullmatch(self.host):
-                raise ValueError('security = "none" would send the password readable for all; use "starttls" or "tls"')
-            return self
-
-    def __init__(self, settings: Settings, http: Http) -> None:
+    def __init__(self, settings: EmailSettings, http: Http) -> None:
         self._settings = settings
         self._password = settings.password.reveal() if settings.password else ""
         if settings.username:
             remember(base64.b64encode(f"\0{settings.username}\0{self._password}".encode()).decode())
+        if python_injects_headers():
+            _log.warning("email.python_is_old", flaw="CVE-2024-6923", hint="kept off here; update Python all the same")
 
     async def deliver(self, delivery: Delivery) -> Report:
         """Send one mail to all who do not have it yet; each gets a verdict of their own."""
-        done, refused = _listed(delivery.progress, "done"), _listed(delivery.progress, "refused")
-        waiting = [address for address in self._settings.to if address not in {*done, *refused}]
-        mail, answer = self._mail(delivery), ""
-        smtp = self._client()
+        return (await self._hand_over([delivery]))[0]
+
+    async def deliver_batch(self, deliveries: Sequence[Delivery]) -> Sequence[Report]:
+        """Send the mails one after the other over one connection, for as long as one may take."""
+        return await self._hand_over(deliveries)
+
+    async def deliver_summary(self, summary: Summary) -> Report:
+        """Send one mail about all of them."""
+        return (await self._hand_over([summary]))[0]
+
+    async def _hand_over(self, all_of: Sequence[Delivery | Summary]) -> list[Report]:
+        """A report for each; what was accepted is reported so, whatever becomes of those behind it."""
+        reports: list[Report] = []
+        behind: Outcome = _NOT_YET
+        connection = Connection(self._settings, self._password)
         try:
-            verdicts, answer = await self._send(smtp, mail, waiting) if waiting else ({}, "")
-            await _part(smtp)
-        except (SMTPException, OSError, ValueError, Unfit) as trouble:
-            verdicts = dict.fromkeys(waiting, judge_trouble(trouble, self._settings.timeout))
+            behind = await self._send_in_time(all_of, connection, reports)
+            await connection.part()
+        except TimeoutError as late:
+            reports.append(Report(judge_trouble(late, self._settings.timeout)))
+        except asyncio.CancelledError:
+            # A stop. To pass it on would have those sent again that were accepted.
+            if not reports:
+                raise
+            reports.append(Report(_STOPPED))
         finally:
-            smtp.close()
+            connection.close()
+        return [*reports, *(Report(behind) for _ in all_of[len(reports) :])][: len(all_of)]
+
+    async def _send_in_time(
+        self, all_of: Sequence[Delivery | Summary], connection: Connection, reports: list[Report]
+    ) -> Outcome:
+        """Add a report for each that was sent; what holds for the rest. Raises TimeoutError for the next of them."""
+        clock, seconds = asyncio.get_running_loop().time, self._settings.timeout.total_seconds()
+        last_start = clock() + seconds * _SHARE
+        async with asyncio.timeout(seconds):
+            for one in all_of:
+                reports.append(await self._send(one, connection))
+                behind = _behind(reports[-1].outcome, connection)
+                if behind is not None:
+                    return behind
+                if clock() > last_start:
+                    break
+        return _NOT_YET
+
+    async def _send(self, one: Delivery | Summary, connection: Connection) -> Report:
+        done, refused = _listed(one.progress, "done"), _listed(one.progress, "refused")
+        waiting = [address for address in self._settings.to if address not in {*done, *refused}]
+        mail = self._mail(one)
+        verdicts, answer = await connection.send(mail, waiting) if waiting else ({}, "")
         done += [address for address, verdict in verdicts.items() if isinstance(verdict, Delivered)]
         refused += [address for address, verdict in verdicts.items() if isinstance(verdict, Rejected)]
         outcome = settle(verdicts, done=done, refused=refused)
@@ -124,67 +124,47 @@ class EmailSink(Sink):
 
     async def check(self) -> str:
         """Connect, log in and hang up again."""
-        smtp = self._client()
+        connection = Connection(self._settings, self._password)
         try:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
-                await self._connect(smtp)
-            await _part(smtp)
-        except (SMTPException, OSError, ValueError, Unfit) as trouble:
+                await connection.open()
+            await connection.part()
+        except TROUBLE as trouble:
             raise Unreachable(_reason(judge_trouble(trouble, self._settings.timeout))) from None
         finally:
-            smtp.close()
+            connection.close()
         return "the mail server takes the login" if self._settings.username else "the mail server takes connections"
 
-    def _mail(self, delivery: Delivery) -> bytes:
-        message, settings = compose(delivery.event, self._settings), self._settings
-        subject = subject_line(headline(settings.subject, delivery.event, message.title))
-        return build(message, subject, delivery_id=delivery.id, sender=settings.sender, to=settings.to, now=wall_now())
-
-    def _client(self) -> SMTP:
+    def _mail(self, one: Delivery | Summary) -> bytes:
         settings = self._settings
-        return SMTP(
-            hostname=settings.host,
-            port=settings.port or _PORTS[settings.security],
-            use_tls=settings.security == "tls",
-            start_tls=False,  # done by hand below: never only when the server happens to offer it
-            tls_context=tls_context(settings.ca_file),
-            local_hostname=settings.sender.rpartition("@")[2],
-            timeout=None,  # ours is for the whole; and theirs, by asyncio.wait_for, loses cancellations before 3.12
-        )
+        if isinstance(one, Summary):
+            overview = summarize(one, settings)
+            content, subject = overview_content(overview, settings), overview.title
+        else:
+            content, subject = self._content(one.event)
+        line = subject_line(subject)
+        return build(content, line, mail_id=one.id, sender=settings.sender, to=settings.to, now=wall_now())
 
-    async def _connect(self, smtp: SMTP) -> None:
-        """Raises Unfit where the server lacks what the config demands."""
-        settings = self._settings
-        await smtp.connect()
-        await smtp.ehlo()
-        if settings.security == "starttls":
-            if not smtp.supports_extension("starttls"):
-                raise Unfit('the mail server offers no STARTTLS; for port 465 write security = "tls"')
-            await smtp.starttls()
-            await smtp.ehlo()
-        if settings.username:
-            if not smtp.supported_auth_methods:
-                raise Unfit("the mail server offers no login that we know; check port and security, or use no username")
-            await smtp.login(settings.username, self._password)
-
-    async def _send(self, smtp: SMTP, mail: bytes, to: Sequence[str]) -> tuple[dict[str, Outcome], str]:
-        """A verdict for each recipient, and the server's words."""
-        async with asyncio.timeout(self._settings.timeout.total_seconds()):
-            await self._connect(smtp)
-            try:
-                refusals, reply = await smtp.sendmail(self._settings.sender, to, mail)
-            except SMTPRecipientsRefused as error:
-                return {one.recipient: judge_reply(one.code, one.message) for one in error.recipients}, ""
-        answer = safe(reply, 1024)
-        sent = Delivered(safe_line(reply, 100))
-        return {one: judge_reply(*refusals[one]) if one in refusals else sent for one in to}, answer
+    def _content(self, event: Event) -> tuple[Content, str]:
+        """The two parts and the subject, by the owner's templates where there are any."""
+        settings, message = self._settings, compose(event, self._settings)
+        subject = filled(settings.subject, event, settings, message.title) or message.title
+        built_in = message_content(message, settings)
+        text = filled(settings.body, event, settings, "") if settings.body else ""
+        html = filled(settings.html, event, settings, plain_html(text) if text else built_in.html)
+        return Content(text or built_in.text, html or built_in.html), subject
 
 
-async def _part(smtp: SMTP) -> None:
-    """Say goodbye; whatever comes of it, the mail has been taken."""
-    with suppress(SMTPException, OSError):
-        async with asyncio.timeout(_GOODBYE):
-            await smtp.quit()
+def _behind(outcome: Outcome, connection: Connection) -> Outcome | None:
+    """What an outcome means for the mails behind, which are then not sent now; None: nothing."""
+    match outcome:
+        case Closed() | TryLater(wait=timedelta()):
+            return outcome
+        case TryLater() if connection.unreachable:
+            return outcome
+        case TryLater() if not connection.is_open:
+            return _NOT_YET
+    return None
 
 
 def _listed(progress: Mapping[str, Any], name: str) -> list[str]:
@@ -194,11 +174,3 @@ def _listed(progress: Mapping[str, Any], name: str) -> list[str]:
 
 def _reason(outcome: Outcome) -> str:
     return outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-
-
-def _require_address(text: str) -> str:
-    """https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted names, literals and names to display."""
-    address = text.strip()
-    if not _ADDRESS.fullmatch(address):
-        raise ValueError('every address must be a plain one, such as "sales@example.com", without a name around it')
-    return address

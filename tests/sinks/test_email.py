@@ -236,7 +236,7 @@ def test_a_subject_can_be_made_by_a_template_and_adds_no_header() -> None:
         assert message["Subject"] == "Sold to x Bcc: evil@evil.example"
         assert message["Bcc"] is None
 
-    with_mailbox(use, subject="Sold to {{ username }}")
+    with_mailbox(use, subject="Sold to {{ username }}", audience="full")
 
 
 def test_a_mail_can_be_shown() -> None:

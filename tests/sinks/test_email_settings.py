@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.mailers import ANN, LOGIN, mail_settings, mailer_of
+from tests.mailers import ANN, LOGIN, mail_settings
 from tests.receivers import PASSWORD
 
 BEN = "ben@y.example"
@@ -13,7 +13,7 @@ BEN = "ben@y.example"
     ("values", "port"), [({"security": "starttls"}, 587), ({"security": "tls"}, 465), ({"port": 2525}, 2525), ({}, 25)]
 )
 def test_the_port_follows_from_the_security(values: dict[str, Any], port: int) -> None:
-    assert mailer_of(**values)._client().port == port
+    assert mail_settings(**values).port_used == port
 
 
 @pytest.mark.parametrize(

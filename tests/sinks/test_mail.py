@@ -7,19 +7,36 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from sinks._layout import compose
-from sinks._mail import HEADERS, build, header_names, subject_line
-from tests.events import EVENTS, HOSTILE, event
+from daemon.contract import Summary
+from daemon.people import PeopleSettings
+from sinks._layout import EVERYTHING, compose
+from sinks._letter import MOST_LINES
+from sinks._mail import (
+    HEADERS,
+    Content,
+    build,
+    header_names,
+    message_content,
+    overview_content,
+    plain_html,
+    python_injects_headers,
+    subject_line,
+)
+from sinks._summary import summarize
+from tests.events import EVENTS, HOSTILE, delivery, event
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-def raw(of: Any = None, subject: str | None = None) -> bytes:
-    message = compose(of or event())
+def raw(of: Any = None, subject: str | None = None, people: PeopleSettings = EVERYTHING) -> bytes:
+    message = compose(of or event(), people)
     line = subject_line(message.title) if subject is None else subject
-    return build(
-        message, line, delivery_id="id-1", sender="shop@shop.example", to=["a@x.example", "b@y.example"], now=NOW
-    )
+    return mailed(message_content(message, people), line)
+
+
+def mailed(content: Content, subject: str = "s") -> bytes:
+    to = ["a@x.example", "b@y.example"]
+    return build(content, subject, mail_id="id-1", sender="shop@shop.example", to=to, now=NOW)
 
 
 def parsed(mail: bytes) -> EmailMessage:
@@ -73,6 +90,49 @@ def test_text_and_html_say_the_same() -> None:
     assert "2026-03-04 05:06:07 UTC, builtbybit:4711" in html
 
 
+def test_times_are_on_the_readers_clocks() -> None:
+    text, html = parts(raw(people=PeopleSettings(audience="full", timezone="Asia/Tokyo")))
+    assert "2026-03-04 14:06:07 JST, builtbybit:4711" in text
+    assert "2026-03-04 14:06:07 JST, builtbybit:4711" in html
+
+
+@pytest.mark.parametrize(("audience", "told"), [("public", False), ("full", True)])
+def test_strangers_are_told_neither_buyer_nor_price(audience: Any, told: bool) -> None:
+    for part in parts(raw(people=PeopleSettings(audience=audience))):
+        assert "Sky" in part
+        assert ("Steve" in part) is told
+        assert ("9.99" in part) is told
+
+
+def summary_of(number: int) -> Content:
+    title = "Sky <b> {}"
+    events = [event({"resource_title": title.format(each)}, external_id=str(each)) for each in range(number)]
+    summary = Summary("s-1", "burst", [delivery(one, number=at) for at, one in enumerate(events)])
+    return overview_content(summarize(summary, EVERYTHING), EVERYTHING)
+
+
+def test_a_summary_has_a_line_for_each_event_in_both_parts() -> None:
+    text, html = parts(mailed(summary_of(3)))
+    for each in range(3):
+        assert f"Sky <b> {each}\n" in text
+        assert f"Sky &lt;b&gt; {each}</li>" in html
+    assert "s-1" in text
+    assert "s-1" in html
+
+
+def test_a_summary_of_very_many_says_how_many_it_left_out() -> None:
+    text, html = parts(mailed(summary_of(MOST_LINES + 7)))
+    assert "… and 7 more" in text
+    assert "… and 7 more" in html
+    assert f"Sky &lt;b&gt; {MOST_LINES}<" not in html
+
+
+def test_a_text_of_the_owner_reads_the_same_as_html() -> None:
+    text, html = parts(mailed(Content("a <b>\n  c & d", plain_html("a <b>\n  c & d"))))
+    assert text == "a <b>\n  c & d\n"
+    assert '<div style="white-space: pre-wrap">a &lt;b&gt;\n  c &amp; d</div>' in html
+
+
 def test_our_own_command_is_set_as_code() -> None:
     own = event({"text": "look", "command": "a <b>"}, kind="alert.x", source="eventferry")
     text, html = parts(raw(own))
@@ -92,12 +152,21 @@ INJECTIONS = [
     "\r\n\r\nbody",
     "a\x00b",
     "\ud800 half",
+    "=?utf-8?q?a=0ABcc:_evil@evil.example?=",
+    "=?utf-8?q?a=0DBcc:_evil@evil.example?=",
+    "=?iso-8859-1?q?a=0D=0A_Bcc:_evil@evil.example?=",
+    "=?utf-16?b?DQAKAEIAYwBjADoAIABlAEAAZQA=?=",
+    "=?UTF-8*en?Q?a=0D=0AReply-To:_evil@evil.example?=",
+    "=?utf-7?q?+AA0ACg-Bcc:_evil@evil.example?=",
+    "x" * 70 + " =?utf-8?q?a=0D=0ABcc:_evil@evil.example?=",
+    "=?utf-8?q?a?=\t=?utf-8?q?=0D=0A=0D=0A?= Content-Type: text/html",
+    "a\r\n\tBcc: evil@evil.example",
 ]
 
 
 @pytest.mark.parametrize("subject", INJECTIONS)
 def test_no_subject_adds_a_header(subject: str) -> None:
-    """With the subject as an event brings it, and with the second net alone, which sees it unprepared."""
+    """S9, M11: with the subject as an event brings it, and with the second net alone, which sees it unprepared."""
     for line in (subject_line(subject), subject):
         if line is subject and any(c in subject for c in "\r\n\x0b\x0c\x85\u2028\ud800"):
             continue  # Python itself refuses to write these
@@ -105,6 +174,15 @@ def test_no_subject_adds_a_header(subject: str) -> None:
         assert header_names(mail) == sorted(HEADERS)
         assert b"evil@" not in mail.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b"").partition(b"Subject")[0]
         assert "Bcc" not in parsed(mail)
+
+
+def test_a_python_that_injects_headers_is_found_by_trying_and_is_held_back() -> None:
+    """S21, on whichever Python this runs."""
+    payload = "=?utf-8?q?a=0D=0ABcc:_evil@example.com?="
+    naive = EmailMessage(policy=email.policy.SMTP)
+    naive["Subject"] = payload
+    assert python_injects_headers() is (b"\nBcc:" in naive.as_bytes())
+    assert header_names(raw(subject=payload)) == sorted(HEADERS)
 
 
 def test_a_subject_stays_readable() -> None:
@@ -137,8 +215,8 @@ def check_sound(mail: bytes) -> None:
 
 
 def test_a_long_message_id_stays_whole() -> None:
-    message = compose(event())
+    content = Content("t\n", "<p>t</p>\n")
     sender = "a@" + ".".join(["x" * 60] * 3) + ".example"
-    mail = build(message, "s", delivery_id="d" * 64, sender=sender, to=["a@x.example"], now=NOW)
+    mail = build(content, "s", mail_id="d" * 64, sender=sender, to=["a@x.example"], now=NOW)
     (line,) = [one for one in mail.replace(b"\r\n ", b" ").split(b"\r\n") if one.startswith(b"Message-ID")]
     assert line.split() == [b"Message-ID:", f"<{'d' * 64}@{sender[2:]}>".encode()]
