@@ -1,9 +1,12 @@
-"""Which events a sink wants, and why."""
+"""Which events a sink wants, and why: by their trigger, then by what they hold."""
 
 import fnmatch
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from daemon.condition import Condition, Decision
+from daemon.contract import Event
 
 LONGEST_PATTERN = 500
 """Characters: far more than any trigger has, and few enough to be understood at once."""
@@ -25,13 +28,10 @@ class Filter:
 
     def matches(self, kind: str) -> bool:
         """Whether an event with this trigger goes to the sink."""
-        return self._decide(kind)[0]
+        return self.decide(kind)[0]
 
-    def explain(self, kind: str) -> str:
-        """Name, in one phrase, what decided about this trigger."""
-        return self._decide(kind)[1]
-
-    def _decide(self, kind: str) -> tuple[bool, str]:
+    def decide(self, kind: str) -> tuple[bool, str]:
+        """The same, and in one phrase what decided."""
         folded = kind.casefold()
         hits = [pattern for pattern in self.patterns if pattern.expression.search(folded)]
         for pattern in hits:
@@ -44,6 +44,27 @@ class Filter:
         if all(pattern.excludes for pattern in self.patterns):
             return True, "not excluded by any pattern"
         return False, "matches no pattern"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A sink's `events` and `where` together."""
+
+    filter: Filter
+    where: Condition | None = None
+
+    def decide(self, event: Event) -> Decision:
+        """Whether the event goes to the sink, and what decided."""
+        wanted, why = self.filter.decide(event.kind)
+        if not wanted or self.where is None:
+            return Decision(wanted, why)
+        met = self.where.decide(event)
+        return met._replace(explanation=f"{why}, {met.explanation}")
+
+
+def parse_rule(patterns: Sequence[str] | None, where: Condition | None) -> Rule:
+    """Understand both keys of a sink; either may be left out. Raises ValueError."""
+    return Rule(parse_filter(patterns or ()), where)
 
 
 def parse_filter(patterns: Sequence[str]) -> Filter:

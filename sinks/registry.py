@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
+from daemon import __version__
 from daemon.contract import Sink, SinkKind
 from daemon.http import Http
 
@@ -12,10 +13,15 @@ KINDS = {
     "discord": "sinks.discord:DiscordSink",
     "webhook": "sinks.webhook:WebhookSink",
     "email": "sinks.email:EmailSink",
+    "apprise": "sinks.apprise:AppriseSink",
+    "command": "sinks.command:CommandSink",
     "file": "sinks.file:FileSink",
     "console": "sinks.console:ConsoleSink",
 }
 """What `type = "…"` in a sink's table names, and where its class is; imported when first used."""
+
+EXTRAS = {"apprise": 'make install APPRISE=1, pip install "eventferry[apprise]", or docker build --build-arg APPRISE=1'}
+"""How a package is installed that only one of our kinds needs."""
 
 ENTRY_POINTS = "eventferry.sinks"
 """Other packages declare a kind in this group, written as above; a name of ours cannot be taken."""
@@ -25,12 +31,20 @@ class SinkKinds:
     """Every kind that can be loaded here; what `daemon.contract.Kinds` asks for."""
 
     def __init__(self) -> None:
-        theirs = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-        self._places = KINDS | {name: theirs[name] for name in sorted(theirs.keys() - KINDS.keys())}
+        theirs = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        self._theirs = {name: theirs[name] for name in sorted(theirs.keys() - KINDS.keys())}
+        self._places = KINDS | {name: point.value for name, point in self._theirs.items()}
 
     def names(self) -> Sequence[str]:
         """All kinds, ours first."""
         return tuple(self._places)
+
+    def origin(self, name: str) -> str:
+        """Name the package that brings a kind, with its version."""
+        point = self._theirs.get(name)
+        if point is None:
+            return f"eventferry {__version__}"
+        return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
 
     def load(self, name: str) -> SinkKind:
         """Import one. Raises KeyError if unknown, ImportError with what to do if it cannot be imported."""
@@ -39,7 +53,8 @@ class SinkKinds:
         try:
             found: Any = getattr(importlib.import_module(module_name), class_name)
         except ModuleNotFoundError as error:
-            raise ImportError(f'the sink type "{name}" needs the Python package "{error.name}"') from error
+            how = f"; to install it: {EXTRAS[error.name]}" if error.name in EXTRAS else ""
+            raise ImportError(f'the sink type "{name}" needs the Python package "{error.name}"{how}') from error
         except Exception as error:  # another package's module may raise anything; it gets one clear line
             raise ImportError(
                 f'the sink type "{name}" cannot be loaded from {place}: {type(error).__name__}'

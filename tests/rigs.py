@@ -3,17 +3,24 @@
 import asyncio
 import base64
 import email
+import email.policy
+import io
 import json
+import tempfile
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from daemon.contract import Report, Sink
 from daemon.http import Http
+from daemon.simulator.discord_rules import errors_in, hazards_in, is_empty
+from sinks._apprise_service import Service
 from sinks.registry import SinkKinds
-from tests.receivers import Answer, HttpReceiver, Request, http_receiver, keep_silent, mailbox, reply
+from tests.receivers import Answer, HttpReceiver, Request, Writer, http_receiver, keep_silent, mailbox, reply
 
 TOKEN, KEY, PASSWORD = "canary-token-0123456789", "canary-header-0123456789", "canary-password-0123456789"
 SECRET = "whsec_" + base64.b64encode(b"canary-signing-key-0123456789").decode()
@@ -37,6 +44,10 @@ class Rig:
     stall: Callable[[], asyncio.Event | None]
     """Makes the receiver stop half-way from now on; the event tells when it has (None: it cannot be made to)."""
     recover: Callable[[], None] = lambda: None
+    received: Callable[[], list[bytes]] = list
+    """All that arrived, as the receiver got it, one entry for each message."""
+    headers: Callable[[], list[set[str]]] = list
+    """The names of the headers that each message had, for kinds that have such a thing."""
 
 
 def build(kind: str, **values: Any) -> Sink:
@@ -59,9 +70,16 @@ IDENTITIES: dict[str, Callable[[Request], str]] = {
 }
 
 
+async def _as_discord(request: Request, writer: Writer) -> None:
+    """Refuse what Discord would, and what would ping somebody."""
+    message = json.loads(request.body or b"{}")
+    wrong = request.method == "POST" and (errors_in(message) or is_empty(message) or hazards_in(message))
+    await reply(400 if wrong else 200, json.dumps({"code": 50035, "errors": str(wrong)}).encode())(request, writer)
+
+
 @asynccontextmanager
 async def http_rig(kind: str, answer: Answer | None = None) -> AsyncIterator[tuple[Rig, HttpReceiver]]:
-    async with http_receiver(answer) as receiver:
+    async with http_receiver(answer or (_as_discord if kind == "discord" else None)) as receiver:
 
         def stall() -> asyncio.Event:
             receiver.arrived.clear()
@@ -73,6 +91,8 @@ async def http_rig(kind: str, answer: Answer | None = None) -> AsyncIterator[tup
             identities=lambda: [IDENTITIES[kind](request) for request in receiver.requests],
             stall=stall,
             recover=lambda: setattr(receiver, "answer", reply()),
+            received=lambda: [request.body for request in receiver.requests],
+            headers=lambda: [set(request.headers) for request in receiver.requests],
         )
         yield rig, receiver
         await rig.sink.close()
@@ -93,7 +113,16 @@ async def email_rig(_: Path) -> AsyncIterator[Rig]:
             identities=lambda: [email.message_from_bytes(content)["Message-ID"] for _, content in box.mails],
             stall=stall,
             recover=lambda: setattr(box, "silent_at_data", False),
+            received=lambda: [_texts(content) for _, content in box.mails],
+            headers=lambda: [set(email.message_from_bytes(content).keys()) for _, content in box.mails],
         )
+
+
+def _texts(mail: bytes) -> bytes:
+    """What a reader sees of a mail: its headers and parts, decoded."""
+    message = email.message_from_bytes(mail, policy=email.policy.default)
+    parts = [part.get_content() for part in message.walk() if not part.is_multipart()]
+    return "\n".join([*map(str, message.values()), *parts]).encode("utf-8", "replace")
 
 
 @asynccontextmanager
@@ -103,6 +132,7 @@ async def file_rig(folder: Path) -> AsyncIterator[Rig]:
         sink=build("file", path=path),
         identities=lambda: [json.loads(line)["delivery_id"] for line in path.read_text().splitlines()],
         stall=lambda: None,
+        received=lambda: path.read_bytes().splitlines(),
     )
     yield rig
     await rig.sink.close()
@@ -110,7 +140,83 @@ async def file_rig(folder: Path) -> AsyncIterator[Rig]:
 
 @asynccontextmanager
 async def console_rig(_: Path) -> AsyncIterator[Rig]:
-    yield Rig(sink=build("console"), identities=list, stall=lambda: None)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        yield Rig(
+            sink=build("console"),
+            identities=list,
+            stall=lambda: None,
+            received=lambda: [output.getvalue().encode()],
+        )
+
+
+_PROGRAM = """#!/bin/sh
+cat >> arrived
+if [ -e stall ]; then touch stalled; exec sleep 1000; fi
+echo "done with $TOKEN"
+"""
+
+
+@asynccontextmanager
+async def command_rig(_: Path) -> AsyncIterator[Rig]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = folder / "program"
+        program.write_text(_PROGRAM.replace("cat", f"cd {name}; cat", 1))
+        program.chmod(0o700)
+        stalled = asyncio.Event()
+
+        async def watch() -> None:
+            while not (folder / "stalled").exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.01)
+            stalled.set()
+
+        def stall() -> asyncio.Event:
+            (folder / "stall").touch()
+            return stalled
+
+        def lines() -> list[bytes]:
+            return (folder / "arrived").read_bytes().splitlines()
+
+        watching = asyncio.create_task(watch())
+        rig = Rig(
+            sink=build("command", command=[str(program)], env={"TOKEN": TOKEN}, timeout="1s"),
+            identities=lambda: [json.loads(line)["delivery_id"] for line in lines()],
+            stall=stall,
+            recover=(folder / "stall").unlink,
+            received=lines,
+        )
+        yield rig
+        await rig.sink.close()
+        watching.cancel()
+
+
+@asynccontextmanager
+async def apprise_rig(_: Path) -> AsyncIterator[Rig]:
+    load_apprise()
+    async with http_receiver() as receiver:
+
+        def stall() -> asyncio.Event:
+            receiver.arrived.clear()
+            receiver.answer = keep_silent
+            return receiver.arrived
+
+        yield Rig(
+            sink=build("apprise", url=f"json://ann:{PASSWORD}@127.0.0.1:{receiver.port}/{TOKEN}/", timeout="1s"),
+            identities=lambda: [json.loads(one.body)["message"].splitlines()[-1] for one in receiver.requests],
+            stall=stall,
+            recover=lambda: setattr(receiver, "answer", reply()),
+            received=lambda: [one.body for one in receiver.requests],
+            headers=lambda: [set(one.headers) for one in receiver.requests],
+        )
+
+
+@cache
+def load_apprise() -> None:
+    """Let Apprise import its plug-ins, some of which use what Python will drop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert Service("json://127.0.0.1/").name == "JSON"
 
 
 @asynccontextmanager
@@ -125,6 +231,8 @@ RIGS: dict[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {
     "console": console_rig,
     "webhook": lambda _: plain_http_rig("webhook"),
     "discord": lambda _: plain_http_rig("discord"),
+    "apprise": apprise_rig,
+    "command": command_rig,
 }
 
 

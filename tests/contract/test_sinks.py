@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import ValidationError
 
 from daemon.contract import Delivered, TryLater
-from sinks.registry import KINDS, SinkKinds
+from sinks.registry import SinkKinds
 from tests.events import EVENTS, HOSTILE, delivery, event
 from tests.rigs import TOKEN, Rig, with_rig
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", SinkKinds().names())
 
 
 # Delivering

@@ -52,7 +52,7 @@ def test_a_filter_decides_by_words_globs_and_exclusions(patterns: tuple[str, ...
     ],
 )
 def test_a_filter_names_what_decided(patterns: tuple[str, ...], kind: str, why: str) -> None:
-    assert parse_filter(patterns).explain(kind) == why
+    assert parse_filter(patterns).decide(kind)[1] == why
 
 
 @pytest.mark.parametrize(
