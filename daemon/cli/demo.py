@@ -9,33 +9,28 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import daemon
 from daemon.cli import session
-from daemon.cli.demo_ledger import Ledger
+from daemon.cli.demo_ledger import DIGEST, Ledger
+from daemon.cli.demo_scenes import perform, say
 from daemon.cli.simulation import config_of
 from daemon.simulator import Simulator
-from daemon.simulator.samples import Kind
 from daemon.store import StoreRefused
 
-_BURSTS: tuple[tuple[Kind, ...], ...] = (
-    ("purchase", "purchase", "review"),
-    (*("purchase",) * 9, "update"),
-    ("purchase", "review", "unknown", *("purchase",) * 5),
-    (*("purchase",) * 11, "review", "update"),
-    ("purchase", "review", "publish", "purchase", "update", "review"),
-)
-"""40 events, 30 of them purchases."""
+_DISCORD = "burst = false"
+"""Every event in full: to show that ten of them share a message."""
+_EMAIL = 'burst = "10/3s"'
+_MINUTE_IN = timedelta(seconds=11)
+"""When the shop's clock shows the next full minute, at which the digest comes."""
 _PATIENCE = 20.0
-"""Seconds for one burst, and for the last completions; a healthy machine needs two."""
+"""Seconds for what happens at once; a healthy machine needs two."""
 _LOOK_SECONDS = 0.05
 _STOP_SECONDS = 35.0
 _OURS = ("EVENTFERRY_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
-
-_say = partial(print, flush=True)
-"""At once, even into a pipe."""
 
 
 async def play(*, keep: bool) -> int:
@@ -52,7 +47,7 @@ async def play(*, keep: bool) -> int:
         return 0 if well else 1
     finally:
         if leave_files:
-            _say(f"What it made is in {folder} (daemon.log is the daemon's log).")
+            say(f"What it made is in {folder} (daemon.log is the daemon's log).")
         else:
             shutil.rmtree(folder)
 
@@ -62,28 +57,26 @@ async def _play(sim: Simulator, ledger: Ledger, folder: Path, *, keep: bool) -> 
     began = time.monotonic()
     async with _daemon(config, folder / "daemon.log") as process:
         _introduce(sim, config, process.pid)
-        for burst in _BURSTS:
-            ledger.ids += [sim.upstream.add_sample(kind) for kind in burst]
-            _say(f"{len(burst)} events happen at BuiltByBit:")
-            if not await _watch(ledger, lambda: ledger.everywhere, process):
-                break
-        await _watch(ledger, lambda: not sim.upstream.pending, process)
-        _say(f"\n{ledger.sums(await _stored(folder / 'eventferry.db'))}")
+        watch = partial(_watch, ledger, process, folder / "eventferry.db")
+        if await perform(ledger, watch):
+            await watch(lambda: not sim.upstream.pending)
+        say(f"\n{ledger.sums(await _stored(folder / 'eventferry.db'))}")
         doubts = [*ledger.doubts()]
         if keep and not doubts:
             await _keep_running(sim, config)
         code = await _stop(process)
     if not keep:  # else whoever played with it may have let more happen
-        list(ledger.look())
+        ledger.look()
         doubts = [*ledger.doubts()]
     if code:
         doubts.append(f"the daemon ended with exit code {code} instead of 0")
     if doubts:
-        _say("That is not right:", *doubts, sep="\n  ")
+        say("That is not right:", *doubts, sep="\n  ")
         return False
-    _say(
-        f"Proved: each of the {len(ledger.ids)} events reached each receiver exactly once and was completed exactly "
-        f"once;\nthe daemon stopped when told to, with exit code 0. {time.monotonic() - began:.1f} s."
+    say(
+        f"Proved: each of the {len(ledger.ids)} events reached each receiver exactly once, by itself or\n"
+        "in a summary, and was completed exactly once; the daemon stopped when told to,\n"
+        f"with exit code 0. {time.monotonic() - began:.1f} s."
     )
     return True
 
@@ -99,27 +92,53 @@ async def _stored(database: Path) -> int:
 
 def _write_config(sim: Simulator, folder: Path) -> Path:
     config = folder / "config.toml"
-    daemon_table = '[daemon]\nalerts = ["file"]\nlog_format = "json"\n\n'
-    file_table = '\n[sinks.file]\ntype = "file"\npath = "events.jsonl"\n'
-    config.write_text(daemon_table + config_of(sim, poll="1s") + file_table)
+    config.write_text(
+        f"""\
+[daemon]
+alerts = ["file"]
+log_format = "json"
+
+{config_of(sim, poll="1s", discord=_DISCORD, email=_EMAIL)}
+[sinks.file]
+type = "file"
+path = "events.jsonl"
+
+[sinks.{DIGEST}]
+type = "discord"
+url = "{sim.discord_url(DIGEST)}"
+digest = "* * * * *"
+"""
+    )
     config.chmod(0o600)
     return config
 
 
 def _introduce(sim: Simulator, config: Path, pid: int) -> None:
-    _say(f"""\
-A shop's busy minute. Nothing leaves this machine; all is made up but the daemon.
+    say(f"""\
+A shop's busy minute. Nothing leaves this machine; only the daemon is real.
 
-  BuiltByBit     {sim.api_url} (simulated)
-  the daemon     eventferry run --config {config} (process {pid})
-  receivers      webhook and discord at {sim.inbox_url}, email at {sim.smtp_host}:{sim.smtp_port} (simulated), a file
+  BuiltByBit  {sim.api_url} (simulated)
+  the daemon  process {pid}, eventferry run --config
+              {config}
+  receivers   (simulated)
+    webhook   {sim.inbox_url}: each event by itself
+    discord   {sim.inbox_url}: up to ten in a message
+    email     {sim.smtp_host}:{sim.smtp_port}: 10 mails in 3 s, then the rest in one
+    {DIGEST}   {sim.inbox_url}: a digest at each full minute
+    file      a line for each event
 """)
+
+
+def _zone() -> str:
+    """A time zone, as POSIX writes one, in which a minute is full in a little while: nobody likes to wait for one."""
+    off = (datetime.now(UTC) + _MINUTE_IN).second
+    return f"SHOP+00:00:{off:02}"
 
 
 @asynccontextmanager
 async def _daemon(config: Path, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The real command in a process of its own, which does not outlive us."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {"TZ": _zone()}
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "daemon.cli", "run", "--config", str(config)),
@@ -148,12 +167,20 @@ async def _stop(process: asyncio.subprocess.Process) -> int:
     return await process.wait()
 
 
-async def _watch(ledger: Ledger, reached: Callable[[], bool], process: asyncio.subprocess.Process) -> bool:
-    """Tell what arrives until all has; False if it takes too long or the daemon ended."""
-    deadline = time.monotonic() + _PATIENCE
+async def _watch(
+    ledger: Ledger,
+    process: asyncio.subprocess.Process,
+    database: Path,
+    reached: Callable[[], bool],
+    patience: float = _PATIENCE,
+) -> bool:
+    """Take in what arrives until it is all; False if it takes too long or the daemon ended."""
+    deadline = time.monotonic() + patience
     while True:
-        for line in ledger.look():
-            _say(line)
+        ledger.look()
+        if ledger.unread:
+            async with session.reading(database) as store:
+                await ledger.open_summaries(store)
         if reached():
             return True
         if time.monotonic() > deadline or process.returncode is not None:
@@ -162,7 +189,7 @@ async def _watch(ledger: Ledger, reached: Callable[[], bool], process: asyncio.s
 
 
 async def _keep_running(sim: Simulator, config: Path) -> None:
-    _say(
+    say(
         f"""
 It goes on running, until ctrl-C. Look around:
   eventferry status --config {config}

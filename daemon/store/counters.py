@@ -1,21 +1,23 @@
 """Hourly sums, from which all statistics are read, so that pruning loses none of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Connection, Insert
+from sqlalchemy import Connection, Insert, case, literal_column
 
-from daemon.contract import Event
+from daemon.contract import Event, is_test
+from daemon.placeholders import by_name, item_of, price_of, stars_of
 from daemon.store.text import storable
 from daemon.store.upsert import upsert
 from daemon.tables import counters
 
-_LARGEST_PRICE = Decimal(10) ** 9
-"""A price beyond this is nonsense; counting it would spoil the sums for ever."""
+STARS = "stars"
+"""The outcome under which ratings are summed up: `count` events with `micros` millionths of stars in all."""
+_MICRO = timedelta(microseconds=1)
+_BETWEEN = "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,59 +30,56 @@ class Count:
     sink: str
     outcome: str
     resource: str
+    """Its number and its title where both are known; see `resource_parts`."""
     currency: str
     micros: int = 0
-    """Money of one such event, in millionths."""
+    """Of one such event: money, or stars, in millionths. Of a delivery: the microseconds it took."""
 
     @classmethod
-    def of_event(cls, event: Event, now: datetime, *, outcome: str) -> Self:
-        """Count an event once, with its resource and money where its data has them."""
-        resource = _short(event.data.get("resource_id")) or _short(event.data.get("resource_title"))
-        return cls(
-            _hour(now),
-            event.source,
-            _short(event.kind),
-            "",
-            outcome,
-            resource,
-            _short(event.data.get("currency"))[:16],
-            _micros(event.data.get("final_price")),
-        )
+    def of_event(cls, event: Event, now: datetime, *, outcome: str) -> Iterator[Self]:
+        """Count an event once, with its resource and money where its data has them, and its stars."""
+        known = by_name(event.data)
+        resource = storable(_BETWEEN.join(filter(None, item_of(known)))[:200])
+        price, currency = price_of(known)
+        counted = cls(_hour(now), event.source, _short(event.kind), "", outcome, resource, storable(currency))
+        yield replace(counted, micros=round((price or 0) * 1_000_000))
+        if (stars := stars_of(known)) is not None:
+            yield replace(counted, outcome=STARS, currency="", micros=round(stars * 1_000_000))
 
     @classmethod
-    def of_delivery(cls, source: str, kind: str, sink: str, outcome: str, now: datetime) -> Self:
-        """Count what became of one attempt."""
-        return cls(_hour(now), source, _short(kind), sink, outcome, "", "")
+    def of_delivery(
+        cls, source: str, kind: str, sink: str, outcome: str, now: datetime, *, took: timedelta = timedelta()
+    ) -> Self:
+        """Count what became of one attempt; `took`: from when its event was stored until it was delivered."""
+        return cls(_hour(now), source, _short(kind), sink, outcome, "", "", max(0, took // _MICRO))
+
+
+def resource_parts(resource: str) -> tuple[str, str]:
+    """What tells a resource from all others, and its title if it is known."""
+    number, _, title = resource.partition(_BETWEEN)
+    return number, title
 
 
 def _hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0)
 
 
-def _short(value: Any) -> str:
-    return storable(str(value)[:200]) if isinstance(value, str | int) else ""
-
-
-def _micros(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return 0
-    text = str(value)
-    try:
-        price = Decimal(text) if len(text) <= 32 else Decimal(0)
-    except InvalidOperation:
-        return 0
-    return round(price * 1_000_000) if price.is_finite() and abs(price) <= _LARGEST_PRICE else 0
+def _short(text: str) -> str:
+    return storable(text[:200])
 
 
 def count_up(connection: Connection, counts: Mapping[Count, int]) -> None:
-    """Add to the sums, inside the transaction of what is counted."""
-    if not counts:
-        return
+    """Add to the sums, inside the transaction of what is counted; what an operator tries out is not counted."""
     merged: dict[Count, tuple[int, int]] = {}
     for count, times in counts.items():
+        if is_test(count.source, count.kind):
+            continue
         key = replace(count, micros=0)
         number, micros = merged.get(key, (0, 0))
-        merged[key] = (number + times, micros + times * count.micros)
+        micros = max(micros, count.micros) if count.sink else micros + times * count.micros
+        merged[key] = (number + times, micros)
+    if not merged:
+        return
     connection.execute(
         _sum_up(connection.dialect.name),
         [
@@ -96,10 +95,16 @@ _KEYS = [column.name for column in counters.primary_key]
 @cache
 def _sum_up(dialect: str) -> Insert:
     statement = upsert(dialect, counters)
+    of_event = counters.c.sink == literal_column("''")
+    new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=_KEYS,
         set_={
-            "count": counters.c.count + statement.excluded["count"],
-            "micros": counters.c.micros + statement.excluded["micros"],
+            "count": counters.c.count + new["count"],
+            "micros": case(
+                (of_event, counters.c.micros + new.micros),
+                (new.micros > counters.c.micros, new.micros),
+                else_=counters.c.micros,
+            ),
         },
     )

@@ -8,10 +8,11 @@ import urllib.request
 
 import pytest
 
-from daemon.cli.demo_ledger import Ledger
+from daemon.cli.demo_ledger import AT_ONCE, Ledger, Message
+from daemon.contract import summary_id
 from daemon.simulator import Simulator
 from tests.daemon.cli.conftest import ended, until
-from tests.ledger import story
+from tests.ledger import LEASE, add, planned, story
 
 ALL_PORTS = ("--port=0", "--inbox-port=0", "--smtp-port=0")
 
@@ -59,19 +60,23 @@ def test_a_port_that_is_taken_is_named(ferry, stand_ins):
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
 
 
-def test_the_demo_serves_every_sink_completes_everything_and_cleans_up(ferry):
+def test_the_demo_shows_batches_a_burst_and_a_digest_proves_them_and_cleans_up(ferry):
     done = ferry.process("demo", env={"TMPDIR": str(ferry.folder)})
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    arrows = [line for line in lines if line.count(" -> ") == 4]
-    assert len(arrows) == 40
-    assert sum(line.startswith("  purchase ") for line in arrows) == 30
-    assert sum(line.startswith("  coupon_redeemed ") for line in arrows) == 1
-    assert (
-        "stored 40 | webhook 40/40 | discord 40/40 | email 40/40 | file 40/40 | completed 40 | pending upstream 0"
-        in lines
-    )
+    assert sum(" -> " in line for line in lines) == 5
+    assert sum(line.startswith("  coupon_redeemed ") for line in lines) == 1
+    text = " ".join(done.stdout.split())
+    embeds = re.search(r"discord \d+ messages, of ([\d+ ]+) embeds", text)[1].split(" + ")
+    assert sum(map(int, embeds)) == 35
+    assert max(map(int, embeds)) > 1
+    assert re.search(r'and one for the rest: "Many at once: \d+ purchases"', text)
+    assert re.search(r'evening one message: "Digest: (40 events|\d+)', text)
+    reached = " | ".join(f"{sink} 40/40" for sink in ("webhook", "file", "discord", "email", "evening"))
+    assert reached in lines
+    assert "stored 40 | completed 40 | pending upstream 0" in lines
     assert "Proved: each of the 40 events reached each receiver exactly once" in done.stdout
+    assert [line for line in lines if len(line) > 80 and str(ferry.folder) not in line] == []
     assert list(ferry.folder.iterdir()) == []
     assert "\x1b" not in done.stdout
 
@@ -95,10 +100,12 @@ def test_a_demo_that_is_ended_early_leaves_neither_process_nor_files(ferry):
     demo = ferry.start("demo", TMPDIR=str(ferry.folder))
     assert demo.stdout is not None
     shown = ""
-    while "(process " not in shown:
-        shown += demo.stdout.readline()
+    while "process " not in shown:
+        line = demo.stdout.readline()
+        assert line, shown
+        shown += line
     assert ended(demo, signal.SIGTERM) == 130
-    pid = re.findall(r"\(process (\d+)\)", shown)[0]
+    pid = re.findall(r"process (\d+)", shown)[0]
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
     assert list(ferry.folder.glob("eventferry-demo-*")) == []
@@ -112,17 +119,38 @@ async def test_the_proof_names_what_is_missing_repeated_or_unasked(tmp_path):
         first, second = ledger.ids
         ledger.file.write_text("".join(json.dumps({"event_id": name}) + "\n" for name in (first, first, second, "9")))
         sim.upstream.complete([first])
-        assert list(ledger.look()) == []
-        assert not ledger.everywhere
+        ledger.look()
+        assert not ledger.reached(AT_ONCE, ledger.ids)
+        assert ledger.reached(["file"], ledger.ids)
         assert ledger.sums(2) == (
-            "stored 2 | webhook 0/2 | discord 0/2 | email 0/2 | file 2/2 | completed 1 | pending upstream 1"
+            "webhook 0/2 | file 2/2 | discord 0/2 | email 0/2 | evening 0/2\n"
+            "stored 2 | completed 1 | pending upstream 1"
         )
         assert list(ledger.doubts()) == [
             f"webhook never got: {first}, {second}",
-            f"discord never got: {first}, {second}",
-            f"email never got: {first}, {second}",
             f"file got more than once: {first}",
             "file got unasked: 9",
+            f"discord never got: {first}, {second}",
+            f"email never got: {first}, {second}",
+            f"evening never got: {first}, {second}",
             f"BuiltByBit, as completed, never got: {second}",
             f"still pending upstream: {second}",
         ]
+
+
+@story
+async def test_a_summary_counts_for_the_events_that_its_id_is_made_of_and_any_other_is_a_doubt(tmp_path, make_store):
+    async with Simulator.start() as sim, make_store() as store:
+        ledger = Ledger(sim, tmp_path / "events.jsonl")
+        ledger.ids = ["1", "2", "3"]
+        await add(store, *(planned(number, "evening") for number in ledger.ids))
+        await store.database.write(
+            lambda connection, _: connection.exec_driver_sql("UPDATE deliveries SET gathered = 'digest'")
+        )
+        claims = (await store.deliveries.claim("evening", limit=10, lease=LEASE)).claims
+        right = summary_id([claim.delivery for claim in claims])
+        ledger.unread = [Message("evening", (), right, "Digest"), Message("evening", (), "s-other", "Who knows")]
+        await ledger.open_summaries(store)
+        assert ledger.reached(["evening"], ledger.ids)
+        assert [message.summary for message in ledger.unread] == ["s-other"]
+        assert 'evening got a summary of who knows what: "Who knows"' in list(ledger.doubts())

@@ -13,7 +13,7 @@ from tests.ledger import NOON, ManualClock, Stores, add, planned, rows, send, st
 
 
 def counted(data: dict[str, Any]) -> Count:
-    return Count.of_event(event(data), NOON, outcome="stored")
+    return next(Count.of_event(event(data), NOON, outcome="stored"))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_money_is_counted_in_exact_millionths_and_nonsense_as_nothing(price: Any
 @pytest.mark.parametrize(
     ("data", "resource", "currency"),
     [
-        ({"resource_id": 5, "resource_title": "Sky", "currency": "EUR"}, "5", "EUR"),
+        ({"resource_id": 5, "resource_title": "Sky", "price": 1, "currency": "EUR"}, "5\tSky", "EUR"),
         ({"resource_title": "Sky", "currency": None}, "Sky", ""),
         ({"resource_id": "", "resource_title": "Sky"}, "Sky", ""),
-        ({"resource_id": ["x"], "currency": "ABCDEFGHIJKLMNOPQRS"}, "", "ABCDEFGHIJKLMNOP"),
+        ({"resource_id": ["x"], "price": 1, "currency": "ABCDEFGHIJKLMNOPQRS"}, "", "ABCDEFGHIJKLMNOP"),
         ({"resource_id": "x" * 300}, "x" * 200, ""),
         ({"resource_id": "\ud800"}, "?", ""),
     ],
