@@ -4,7 +4,13 @@
 
 PYTHON ?= python3
 PREFIX := /opt/eventferry
+# Most tests wait for real processes and sockets, so that three fit on two cores.
+WORKERS ?= 3
 UV := uv==0.13.9
+
+# What the service is installed from: with Apprise if asked (make install APPRISE=1), or if it is there already.
+WITH_APPRISE = $(or $(APPRISE),$(wildcard $(DESTDIR)$(PREFIX)/lib/python*/site-packages/apprise))
+SERVICE_LOCK = requirements$(if $(WITH_APPRISE),-apprise).txt
 
 # A service may not read a Python that lives in somebody's home folder, so it gets the system's own.
 ifeq ($(MAKECMDGOALS) $(origin PYTHON),install file)
@@ -46,7 +52,7 @@ run: $(READY) ## Run the daemon with ./config.toml or /etc/eventferry/config.tom
 	@$(VENV)/bin/eventferry run
 
 test: $(DEV) ## Run the tests
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(DEV) ## Run the static checks: format, ruff, mypy --strict, import contracts
 	@$(VENV)/bin/ruff format --check .
@@ -83,12 +89,12 @@ lock: ## Rewrite both locks after a change of pyproject.toml; pins that still fi
 	  compile requirements-dev.txt --group dev --extra apprise
 	@rm -rf .venv-lock
 
-install: ## As root: install the service (/opt/eventferry, /usr/local/bin/eventferry, the unit, /etc/eventferry)
+install: ## As root: install the service (/opt/eventferry, /usr/local/bin/eventferry, the unit, /etc/eventferry); APPRISE=1 adds Apprise
 	$(require-root)$(require-python)
 	@set -e; umask 022; venv='$(DESTDIR)$(PREFIX)'; etc='$(DESTDIR)/etc'; \
 	echo "Setting up $$venv (Python $(VERSION)) ..."; \
 	"$$venv/bin/python$(VERSION)" -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear "$$venv"; \
-	"$$venv/bin/python" $(PIP) $(FROM_LOCK) requirements.txt; \
+	"$$venv/bin/python" $(PIP) $(FROM_LOCK) $(SERVICE_LOCK); \
 	"$$venv/bin/python" $(PIP) $(FROM_HERE) --force-reinstall .; \
 	find "$$venv/bin" -type f -exec sed -i 's|$(DESTDIR)$(PREFIX)|$(PREFIX)|g' {} +; \
 	mkdir -p '$(DESTDIR)/usr/local/bin' "$$etc/systemd/system" "$$etc/eventferry"; \

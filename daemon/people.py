@@ -1,9 +1,15 @@
 """What can be set for every sink whose receivers are people: what they may see, in which words, and when."""
 
 import zoneinfo
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from daemon.quantities import Rate
+from daemon.timing import Burst, Digest, QuietHours
+
+Every = Literal["daily", "weekly", "monthly"]
 
 
 class PeopleSettings(BaseModel):
@@ -17,11 +23,24 @@ class PeopleSettings(BaseModel):
     """The currency of prices that come without one."""
     timezone: str = ""
     """In which zone times are shown. Empty: that of `[daemon]`, which the daemon fills in."""
+    digest: Digest | None = None
+    """When one message tells all that happened since the last: "09:00", "mon 09:00" or a cron expression."""
+    burst: Burst = Rate(20, timedelta(minutes=1))
+    """So many messages at most in which time; what comes beyond is told in one. False: each by itself."""
+    quiet_hours: QuietHours | None = None
+    """When nobody wants to be told, such as "22:00-07:00"; what waits then comes as one message."""
+    report: Every | None = None
+    """How often it is told, at 9:00 of the first day after, what was sold and how deliveries went. Left out: never."""
 
     @field_validator("timezone")
     @classmethod
     def _zone_is_known(cls, name: str) -> str:
         return require_zone(name)
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo | None:
+        """The time zone; None: this machine's."""
+        return zoneinfo.ZoneInfo(self.timezone) if self.timezone else None
 
 
 def require_zone(name: str) -> str:

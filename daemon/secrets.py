@@ -46,13 +46,14 @@ class Secret:
 
     def __init__(self, reference: str) -> None:
         self._base = _base_dir.get()
-        self.reference = reference if self._is_reference(reference) else None
+        self.reference = reference if self.is_reference(reference) else None
         """How the config points at the value; None when the value itself was written there."""
         self._value = _resolve(reference, self._base) if self.reference else reference
         remember(self._value)
 
     @staticmethod
-    def _is_reference(text: str) -> bool:
+    def is_reference(text: str) -> bool:
+        """Whether a text in the config says where the value is, instead of being it."""
         return text.startswith(("env:", "file:", "cred:"))
 
     def reveal(self) -> str:

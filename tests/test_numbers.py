@@ -19,9 +19,6 @@ NOT_YET = {
     "F24": "several instances need PostgreSQL, which is not offered yet",
     "F25": "several instances need PostgreSQL, which is not offered yet",
     "F26": "several instances need PostgreSQL, which is not offered yet",
-    "F44": "there is no command sink yet",
-    "F45": "there is no Apprise sink yet",
-    "F52": "nothing is reloaded yet: SIGHUP stops the process",
 }
 
 

@@ -185,6 +185,29 @@ def test_a_python_that_will_not_do_gets_one_line(tmp_path: Path, target: str, li
     assert {*tmp_path.iterdir()} == before
 
 
+@needs_make
+@pytest.mark.parametrize(
+    ("option", "there", "lock"),
+    [
+        ("APPRISE=", False, "requirements.txt"),
+        ("APPRISE=1", False, "requirements-apprise.txt"),
+        ("APPRISE=", True, "requirements-apprise.txt"),
+    ],
+)
+def test_the_service_gets_apprise_if_asked_and_keeps_it(tmp_path: Path, option: str, there: bool, lock: str) -> None:
+    if there:
+        (tmp_path / "opt/eventferry/lib/python3.11/site-packages/apprise").mkdir(parents=True)
+    result = run("make", "--dry-run", "install", f"PYTHON={sys.executable}", f"DESTDIR={tmp_path}", option)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"--requirement (\S+);", result.stdout) == [lock]
+
+
+def test_the_image_can_be_built_from_what_docker_may_read() -> None:
+    wanted = re.search(r"^COPY (requirements\S* .*) \./$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert wanted
+    assert {f"!{name}" for name in wanted[1].split()} <= {*(ROOT / ".dockerignore").read_text().splitlines()}
+
+
 # Skips
 
 

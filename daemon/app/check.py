@@ -3,19 +3,22 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from daemon.app.build import BuiltSink, build_sinks, build_sources, load_settings
+from daemon.app.build import BuiltSink, build_sinks, build_sources, load_settings, people_of
+from daemon.app.check_templates import unfilled, unrendered
 from daemon.app.samples import SAMPLES
 from daemon.clock import wall_now
-from daemon.contract import Access, Delivery, Sink, Source, SourceThrottled, Unreachable, delivery_id
-from daemon.expression import RenderFailed, Template
+from daemon.contract import Access, Sink, Source, SourceThrottled, Unreachable
+from daemon.people import PeopleSettings
+from daemon.rounds.report import next_report
 from daemon.settings import ConfigError, Loaded
 from daemon.store import Store, StoreInUse, StoreRefused
 from daemon.store.place import require_usable_place
-from sinks._layout import template_values
+from sinks._http import is_in_clear
+from sinks.webhook import WebhookSink
 
 Phase = Literal["syntax", "secrets", "templates", "database", "connect"]
 Verdict = Literal["ok", "warning", "error", "skipped"]
@@ -77,42 +80,41 @@ def _config(loaded: Loaded) -> Iterator[Finding]:
     parts = f"{len(settings.sources)} source(s), {len(settings.sinks)} sink(s)"
     yield Finding("syntax", "ok", f"{loaded.path or 'the environment'}: {parts}")
     yield from (Finding("syntax", "warning", warning) for warning in loaded.warnings)
+    for name, sink in settings.sinks.items():
+        if isinstance(sink, WebhookSink.Settings) and is_in_clear(sink.url.reveal()):
+            text = f"sinks.{name}.url: plain http over the internet: all on the way can read what is sent; use https"
+            yield Finding("syntax", "warning", text, f"sinks.{name}.url")
+    for name, people in people_of(loaded).items():
+        if people.digest:
+            due = people.digest.next(wall_now(), people.zone).astimezone(people.zone)
+            yield Finding("syntax", "ok", f"{name}: next digest {due:%a %Y-%m-%d %H:%M %Z}", name)
+            yield from _hushed(name, people, due)
+        if people.quiet_hours:
+            zone = wall_now().astimezone(people.zone)
+            yield Finding("syntax", "ok", f"{name}: quiet hours {people.quiet_hours} {zone:%Z}", name)
+        if people.report:
+            due = next_report(people.report, people.zone, wall_now()).due.astimezone(people.zone)
+            yield Finding("syntax", "ok", f"{name}: next {people.report} report {due:%a %Y-%m-%d %H:%M %Z}", name)
     yield Finding("secrets", "ok", "all are there")
+
+
+def _hushed(name: str, people: PeopleSettings, digest_at: datetime) -> Iterator[Finding]:
+    if people.quiet_hours and people.quiet_hours.until(digest_at, people.zone):
+        text = f"sinks.{name}.digest: falls into its quiet hours, and so comes when they are over"
+        yield Finding("syntax", "warning", text, f"sinks.{name}.digest")
 
 
 def _templates(loaded: Loaded, sinks: Mapping[str, BuiltSink]) -> Iterator[Finding]:
     """Let each sink render each sample, and fill in each template by itself, since sinks pass over one that fails."""
     for name, built in sinks.items():
-        failed = list(_unrendered(name, built.sink))
-        yield from failed
-        yield from _unfilled(name, dict(loaded.settings.sinks[name]))
+        settings = loaded.settings.sinks[name]
+        failed = list(unrendered(name, built.sink, settings))
+        for text in failed:
+            yield Finding("templates", "error", f"{name}: {text}", name, exit_code=CONFIG_WRONG)
+        for key, text in unfilled(name, settings):
+            yield Finding("templates", "warning", f"{key}: {text}", key)
         if not failed:
-            yield Finding("templates", "ok", f"{name}: renders {', '.join(SAMPLES)}", name)
-
-
-def _unrendered(name: str, sink: Sink) -> Iterator[Finding]:
-    for title, event in SAMPLES.items():
-        try:
-            sink.render(Delivery(delivery_id(event.source, event.external_id, name), event, attempt=1))
-        except Exception as error:  # noqa: BLE001 - whatever a sink raises here it would raise when it counts
-            text = f"{name}: cannot render {title} ({type(error).__name__})"
-            yield Finding("templates", "error", text, name, exit_code=CONFIG_WRONG)
-
-
-def _unfilled(name: str, settings: Mapping[str, Any]) -> Iterator[Finding]:
-    for key, template in settings.items():
-        if not isinstance(template, Template):
-            continue
-        filled = []
-        for title, event in SAMPLES.items():
-            try:
-                filled.append(template.render(template_values(event)).strip())
-            except RenderFailed as failure:
-                text = f"sinks.{name}.{key}: does not fit {title} ({failure}); the built-in text is used then"
-                yield Finding("templates", "warning", text, f"sinks.{name}.{key}")
-        if filled and not any(filled):
-            text = f"sinks.{name}.{key}: is empty for every sample; the built-in text is used then"
-            yield Finding("templates", "warning", text, f"sinks.{name}.{key}")
+            yield Finding("templates", "ok", f"{name}: renders all {len(SAMPLES)} samples", name)
 
 
 async def _database(store: Store) -> Finding:

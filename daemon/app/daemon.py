@@ -10,20 +10,25 @@ from functools import partial
 from typing import Any
 
 from daemon import __version__, log
-from daemon.app.build import BuiltSink, build_sinks, build_sources, route
+from daemon.app.advice import advice, restart
+from daemon.app.build import BuiltSink, build_sinks, build_sources, is_expected, people_of, route
 from daemon.app.guard import watches
 from daemon.app.operator import Operator
 from daemon.app.signals import stop_on_signals
 from daemon.clock import SteadyClock
 from daemon.contract import Sink, Source
 from daemon.control import ControlServer, socket_path
+from daemon.lane import Health
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.collect import Collect
 from daemon.rounds.deliver import Deliver
 from daemon.rounds.line import Line
 from daemon.rounds.prune import Prune
+from daemon.rounds.report import Reports
 from daemon.rounds.suspects import Suspects
+from daemon.rounds.troubles import Troubles
+from daemon.rounds.turnstile import Turnstile
 from daemon.schedule import Round, Schedule, after_one, watch_clock
 from daemon.settings import Loaded, SourceCommon
 from daemon.store import Store
@@ -60,11 +65,13 @@ class Daemon:
         self._suspects = Suspects((), self._wake)
         self._collects: dict[str, Collect] = {}
         self._acknowledges: dict[str, Acknowledge] = {}
+        self._reports = Reports(self.store, people_of(loaded), self._wake)
         self._tasks: list[asyncio.Task[Any]] = []
         self._control: ControlServer | None = None
         self._prune: Prune | None = None
+        self._troubles: Troubles | None = None
         self._stepped_by = timedelta()
-        self.operator = Operator(self.store, self._lanes)
+        self.operator = Operator(self.store, self._lanes, tuple(loaded.settings.sources))
         self.stop_wanted = asyncio.Event()
 
     async def open(self) -> None:
@@ -75,13 +82,25 @@ class Daemon:
     async def _build(self) -> None:
         settings = self._loaded.settings
         await self.store.gates.load()
+        await self.store.paces.load()
+        await self._rename()
         self._suspects = Suspects(await self.store.deliveries.void_claims(), self._wake)
-        alerts = Alerts(self.store, settings.daemon.alerts, self._wake)
+        mend = partial(advice, self._loaded, restart(self._loaded))
+        alerts = Alerts(self.store, settings.daemon.alerts, self._wake, health=self._health, advice=mend)
         lanes = await self.store.sinks.enroll({name: built.enrolled for name, built in self._sinks.items()})
         paused = await self.store.sources.paused()
+        turnstile = Turnstile(self.store)
         for name, built in self._sinks.items():
             self._lanes[name] = Deliver(
-                name, built.sink, lanes[name], built.policy, self.store, alerts, self._suspects, self._settled
+                name,
+                built.sink,
+                lanes[name],
+                built.policy,
+                self.store,
+                alerts,
+                self._suspects,
+                self._settled,
+                turnstile,
             )
             self._lanes[name].paused = paused
         self._sources = build_sources(self._loaded, self.store.gates, self._clock)
@@ -89,10 +108,24 @@ class Daemon:
             await self._add_source(name, source, settings.sources[name], alerts)
         self._prune = Prune(
             self.store,
-            alerts,
+            {name: lane.news for name, lane in self._lanes.items()},
             keep=settings.daemon.keep,
             give_up_after={name: sink.give_up_after for name, sink in settings.sinks.items()},
         )
+        self._troubles = Troubles(self._lanes, self._lines, alerts)
+
+    async def _rename(self) -> None:
+        """Let what was stored under an earlier name go on under the present one."""
+        settings = self._loaded.settings
+        moved = await self.store.renames.carry_out(
+            {name: sink.renamed_from for name, sink in settings.sinks.items() if sink.renamed_from},
+            {name: source.renamed_from for name, source in settings.sources.items() if source.renamed_from},
+        )
+        for name, number in moved.items():
+            _log.info("ledger.renamed", to=name, count=number)
+
+    def _health(self, sink: str) -> Health:
+        return self._lanes[sink].lane.health if sink in self._lanes else "ok"
 
     async def _add_source(self, name: str, source: Source, settings: SourceCommon, alerts: Alerts) -> None:
         line = Line(source, name)
@@ -105,6 +138,7 @@ class Daemon:
             memory=await self.store.sources.enroll(name),
             first_start=self._loaded.settings.daemon.first_start,
             route=partial(route, self._sinks),
+            is_expected=partial(is_expected, self._sinks),
             wake=self._wake,
             on_swept=partial(self._schedule.hasten, f"acknowledge:{name}", SETTLE_PAUSE),
         )
@@ -129,8 +163,12 @@ class Daemon:
             self._schedule.add(f"acknowledge:{name}", self._unless_held(acknowledge), first=SETTLE_PAUSE)
             # What an earlier process delivered but did not complete is completed before the first sweep.
             self._schedule.add(f"collect:{name}", self._unless_held(after_one(acknowledge, collect)))
+        # Before the first pruning, so that a report that is made is known to be even if it was not noted.
+        self._schedule.add("report", self._unless_held(self._reports))
         if self._prune is not None:
             self._schedule.add("prune", self._prune, first=PRUNE_AFTER_START)
+        if self._troubles is not None:
+            self._schedule.add("troubles", self._troubles, first=SETTLE_PAUSE)
         # What was made up to here lives as long as the process: no use in looking through it for garbage.
         gc.collect()
         gc.freeze()
@@ -176,7 +214,12 @@ class Daemon:
         self._tasks = [asyncio.create_task(lane.run()) for lane in self._lanes.values()]
         for name, collect in self._collects.items():
             await after_one(self._acknowledge_round(name), collect)()
+        await self._reports()
         # A lane that is done may be given a suspect when another lane's has its verdict.
+        while any([await lane.drained() for lane in self._lanes.values()]):
+            pass
+        if self._troubles is not None:
+            await self._troubles()
         while any([await lane.drained() for lane in self._lanes.values()]):
             pass
         for name in self._acknowledges:
@@ -233,11 +276,18 @@ class Daemon:
         for line in self._lines:
             line.shift(step)
         self._schedule.rearm()
+        self._schedule.hasten("report")
         await self.store.shift(step, {name: lane.lane for name, lane in self._lanes.items()})
         self._wake(self._lanes)
 
     async def _ping(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {"pid": os.getpid(), "version": __version__, "disk_full": self.store.database.disk_full}
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "disk_full": self.store.database.disk_full,
+            "restart": restart(self._loaded),
+            "held": {name: until.isoformat() for name, lane in self._lanes.items() if (until := lane.turn.held())},
+        }
 
 
 async def _nothing() -> None:

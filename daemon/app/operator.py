@@ -1,16 +1,20 @@
 """What a person may do to the ledger and the lanes, with or without a running daemon."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from daemon import log
+from daemon.app.trial import LONGEST_TRIGGER, try_out
 from daemon.control import Command, CommandRefused
 from daemon.lane import Lane, resumed, stopped_by_operator
 from daemon.rounds.deliver import Deliver
 from daemon.store import Selection, Store
 from daemon.store.replays import REPLAYABLE
 from daemon.store.text import storable
+
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Operator:
 
     store: Store
     lanes: Mapping[str, Deliver]
+    sources: Collection[str] = ()
+    """Those of the daemon that runs."""
 
     def commands(self) -> Mapping[str, Command]:
         """By the name under which the control socket offers them."""
@@ -26,6 +32,8 @@ class Operator:
             "replay": self.replay,
             "stop_sink": self.stop_sink,
             "resume_sink": self.resume_sink,
+            "discard": self.discard,
+            "test": self.test,
             "pause": self.pause,
             "resume": self.resume,
         }
@@ -58,11 +66,36 @@ class Operator:
         if lane is not None:
             # Before the store is asked: an attempt that ends meanwhile writes down the lane as it finds it.
             lane.lane = state
+            _log.warning("sink.stopped" if stop else "sink.resumed", sink=name, reason="by the operator")
         if not await self.store.sinks.set_lane(name, state, release=not stop):
             raise CommandRefused(f"no sink is called {name}; see: eventferry sinks")
         if lane is not None:
             lane.wake()
         return {"sink": name, "health": state.health}
+
+    async def discard(self, arguments: Mapping[str, Any]) -> dict[str, int]:
+        """Want nothing more of what is owed to or by `name`, which is not in the config; `count_only`; how much it is.
+
+        Whether it is in the config is for the caller to see where no daemon runs.
+        """
+        name = storable(str(arguments.get("name")))
+        if name in self.lanes:
+            raise CommandRefused(f"{name} is a sink of the daemon that runs; take it out of the config and restart")
+        present = {*self.sources, *_texts(arguments, "sources")}
+        owed = await self.store.orphans.owed(but_sinks=list(self.lanes), but_sources=present)
+        if not arguments.get("count_only"):
+            await self.store.orphans.discard(name, sink=name in owed.deliveries, source=name in owed.events)
+        return {"deliveries": owed.deliveries.get(name, 0), "events": owed.events.get(name, 0)}
+
+    async def test(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a made-up event of the `trigger` with this `data` to the sink `name`; what came of it."""
+        name, trigger = str(arguments.get("name")), str(arguments.get("trigger"))
+        data = arguments.get("data")
+        if not isinstance(data, dict) or not 1 <= len(trigger) <= LONGEST_TRIGGER:
+            raise CommandRefused(f"a test needs data, and a trigger of 1 to {LONGEST_TRIGGER} characters")
+        if name not in self.lanes:
+            raise CommandRefused(f"the daemon that runs has no sink called {storable(name)}; was it restarted since?")
+        return await try_out(self.store, self.lanes[name], trigger, data)
 
     async def _require_sink(self, name: str) -> None:
         known = (await self.store.browse.status())["sinks"]

@@ -12,7 +12,7 @@ from daemon.clock import wall_now
 from daemon.contract import OWN_SOURCE, Delivered, Delivery, Event, delivery_id
 from daemon.settings import Loaded
 from daemon.sources.builtbybit import bare_token
-from sinks.discord import parse_address
+from sinks._discord_settings import parse_address
 
 SERVICE_DIRECTORY = Path("/etc/eventferry")
 SERVICE_DATABASE = "/var/lib/eventferry/eventferry.db"

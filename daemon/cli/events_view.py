@@ -1,13 +1,14 @@
 """Lists of events, as `events` prints them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from daemon.cli import session
 from daemon.cli.text import Times, columns, line, marked
-from daemon.contract import OWN_SOURCE
-from daemon.routing import parse_filter
+from daemon.contract import OWN_SOURCE, Event
+from daemon.routing import parse_rule
 from daemon.settings import Loaded
 from daemon.store import EventFilter
 from daemon.store.text import storable
@@ -31,14 +32,18 @@ async def shown(loaded: Loaded, name: str) -> list[dict[str, Any]]:
     """All that is known of the events with this name, and why each sink wants them or not. Raises StoreRefused."""
     async with session.reading(loaded.database) as store:
         found = await store.browse.show(storable(name))
-    return [{**event, "routing": _routing(loaded, event["source"], event["kind"])} for event in found]
+    return [{**event, "routing": _routing(loaded, event)} for event in found]
 
 
-def _routing(loaded: Loaded, source: str, kind: str) -> dict[str, str]:
-    if source == OWN_SOURCE:
+def _routing(loaded: Loaded, row: Row) -> dict[str, str]:
+    """What each sink makes of it by the config as it is now."""
+    if row["source"] == OWN_SOURCE:
         alerts = loaded.settings.daemon.alerts
         return {name: f"daemon.alerts names {'it' if name in alerts else 'it not'}" for name in loaded.settings.sinks}
-    return {name: parse_filter(sink.events or ()).explain(kind) for name, sink in loaded.settings.sinks.items()}
+    happened = datetime.fromisoformat(row["occurred_at"])
+    event = Event(row["source"], row["external_id"], row["channel"], row["kind"], happened, row["data"])
+    sinks = loaded.settings.sinks
+    return {name: parse_rule(sink.events, sink.where).decide(event).explanation for name, sink in sinks.items()}
 
 
 def lines(found: Sequence[Row], times: Times) -> list[str]:

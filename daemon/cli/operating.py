@@ -45,7 +45,7 @@ def replay(
     if not number:
         raise Failed("nothing to replay: no delivery fits (what still waits is sent without this)")
     if number > 1 and not yes:
-        _ask(f"Send {number} deliveries again?")
+        ask(f"Send {number} deliveries again?")
     done = session.command(loaded.database, "replay", arguments)
     if json:
         print_json(done)
@@ -71,7 +71,7 @@ def _selection(
     return {name: value for name, value in chosen.items() if value} | ({"add_to": [to]} if to else {})
 
 
-def _ask(question: str) -> None:
+def ask(question: str) -> None:
     """Go on only if a person agrees. Raises Misused where there is nobody to ask, Abort for a no."""
     if not sys.stdin.isatty():
         raise Misused(f"{question} There is nobody to ask here: add --yes")
@@ -79,7 +79,11 @@ def _ask(question: str) -> None:
         raise Failed("nothing was done")
 
 
-sinks_app = typer.Typer(name="sinks", help="List the sinks; stop one, or let it go on.", invoke_without_command=True)
+sinks_app = typer.Typer(
+    name="sinks",
+    help="List the sinks; stop one, let it go on, discard what is left of one.",
+    invoke_without_command=True,
+)
 
 
 @sinks_app.callback()
@@ -97,7 +101,24 @@ def _sinks(config: Path | None, json: bool) -> None:
     if json:
         print_json(found)
     else:
-        for line in sinks_view.lines(found):
+        for line in sinks_view.lines(found, loaded):
+            print(line)
+
+
+@sinks_app.command()
+def kinds(json: Json = False) -> None:
+    """List the types of sink that a config here can name, and what others would need."""
+    from dataclasses import asdict
+
+    from daemon.app.kinds import kinds as known
+    from daemon.cli import kinds_view
+    from daemon.cli.text import print_json
+
+    found = known()
+    if json:
+        print_json([asdict(one) for one in found])
+    else:
+        for line in kinds_view.lines(found):
             print(line)
 
 
@@ -116,6 +137,38 @@ def stop(name: Name, config: Config = None, json: Json = False) -> None:
 def resume_sink(name: Name, config: Config = None, json: Json = False) -> None:
     """Send to a sink again, at once and with all that waits."""
     _command("resume_sink", {"name": name}, config, json, f"{name} goes on")
+
+
+@sinks_app.command()
+def discard(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A sink, or a source, that the config no longer has.")],
+    config: Config = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Want nothing more of what waits for a sink or source that was removed; it stays on record."""
+    from daemon.cli import session
+    from daemon.cli.text import line, print_json
+
+    loaded = session.load(config)
+    if name in loaded.settings.sinks:
+        raise Failed(f"{name} is in the config; only what is left of one that is not can be discarded")
+    arguments = {"name": name, "sources": list(loaded.settings.sources)}
+    found = session.command(loaded.database, "discard", {**arguments, "count_only": True})
+    parts = [
+        f"{found['deliveries']} deliveries that wait for the sink {name}" * bool(found["deliveries"]),
+        f"the completion of {found['events']} events of the source {name}" * bool(found["events"]),
+    ]
+    what = " and ".join(filter(None, parts))
+    if not what:
+        raise Failed(f"nothing is left of {name}; see: eventferry sinks")
+    if not yes:
+        ask(f"Discard {what}?")
+    done = session.command(loaded.database, "discard", arguments)
+    if json:
+        print_json(done)
+    else:
+        print(line(f"discarded {what}; kept on record: eventferry events --state discarded"))
 
 
 def pause(config: Config = None, json: Json = False) -> None:

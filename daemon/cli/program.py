@@ -64,6 +64,7 @@ app.command(rich_help_panel=_DAILY)(operating.pause)
 app.command(rich_help_panel=_DAILY)(operating.resume)
 app.command(rich_help_panel=_DAILY)(running.once)
 app.add_typer(configuring.config_app, rich_help_panel=_DAILY)
+app.command(name="test", rich_help_panel=_TRIAL, epilog=trying.TEST_EXAMPLES)(trying.try_out)
 app.command(rich_help_panel=_TRIAL)(trying.demo)
 app.command(rich_help_panel=_TRIAL)(trying.simulate)
 

@@ -1,8 +1,10 @@
 """Starting the daemon in this process: for good, for show, or for one round."""
 
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,22 @@ async def one_round(loaded: Loaded) -> dict[str, Any]:
         "waiting": sum(sink["waiting"] for sink in after["sinks"]),
         "troubles": troubles,
     }
+
+
+async def one_test(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Send one test where no daemon runs, and nothing else that waits. Raises StoreRefused, CommandRefused.
+
+    Before the first run there is no ledger yet, and whoever tries may not be who runs it: then one that is thrown away.
+    """
+    with tempfile.TemporaryDirectory(prefix="eventferry-test-") as folder:
+        path = loaded.database if loaded.database.exists() else Path(folder) / "eventferry.db"
+        daemon = Daemon(replace(loaded, database=path), acknowledging=False)
+        await daemon.open()
+        try:
+            sent: dict[str, Any] = await daemon.store.database.unless_full(daemon.operator.test(arguments))
+        finally:
+            await daemon.stop()
+    return sent
 
 
 def _delivered(status: dict[str, Any]) -> int:

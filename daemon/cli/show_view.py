@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daemon.cli.text import STATE_COLOURS, Times, block, line, painted, zone_of
-from daemon.contract import delivery_id
 from daemon.settings import Loaded
 
 Row = Mapping[str, Any]
@@ -59,7 +58,7 @@ def _delivery(event: Row, delivery: Row, times: Times) -> Iterator[str]:
     sink, state = delivery["sink"], delivery["state"]
     yield ""
     yield f"  {line(sink)}: {painted(state, STATE_COLOURS.get(state, 'red'))}{_why(delivery, times)}"
-    yield f"    id       {line(delivery_id(event['source'], event['external_id'], sink))}"
+    yield f"    id       {line(delivery['delivery_id'])}"
     yield f"    routing  {line(event['routing'].get(sink, 'no sink of this name is in the config'))}"
     if delivery["replays"]:
         yield f"    replays  {delivery['replays']}"
@@ -77,7 +76,8 @@ def _why(delivery: Row, times: Times) -> str:
     if delivery["claimed_at"] is not None:
         return f", under way since {times.full(delivery['claimed_at'])}"
     if delivery["state"] == "waiting":
-        return f", due {times.ago(delivery['due_at'])}{reason}"
+        due = f"{times.ago(delivery['due_at'])} ({times.near(delivery['due_at'])})"
+        return f", due {due if delivery['gathered'] else times.ago(delivery['due_at'])}{reason}"
     return f" {times.full(delivery['settled_at'])}{reason}"
 
 

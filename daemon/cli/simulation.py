@@ -56,8 +56,8 @@ See what arrived:      curl {sim.inbox_url}/_sim/state""",
     )
 
 
-def config_of(sim: Simulator, *, poll: str = "5s") -> str:
-    """The tables of a config that connects to the stand-ins."""
+def config_of(sim: Simulator, *, poll: str = "5s", discord: str = "", email: str = "") -> str:
+    """The tables of a config that connects to the stand-ins; `discord` and `email` are more lines for these."""
     return f"""\
 [sources.builtbybit]
 type = "builtbybit"
@@ -72,6 +72,7 @@ url = "{sim.webhook_url("webhook")}"
 [sinks.discord]
 type = "discord"
 url = "{sim.discord_url("discord")}"
+{discord}
 
 [sinks.email]
 type = "email"
@@ -80,4 +81,5 @@ port = {sim.smtp_port}
 security = "none"
 from = "shop@example.com"
 to = ["you@example.com"]
+{email}
 """

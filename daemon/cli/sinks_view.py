@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.cli import session
-from daemon.cli.text import columns, line
+from daemon.cli.status_view import gathered
+from daemon.cli.text import Times, columns, line, zone_of
 from daemon.settings import Loaded
 
 
@@ -22,12 +23,20 @@ async def look(loaded: Loaded) -> list[dict[str, Any]]:
             "events": sink.events,
             "health": _health(known.get(name)),
             "waiting": known.get(name, {}).get("waiting", 0),
+            "gathered": known.get(name, {}).get("gathered", []),
         }
         for name, sink in configured.items()
     ]
     orphans = [sink for name, sink in known.items() if name not in configured and sink["waiting"]]
     return found + [
-        {"name": sink["name"], "type": None, "events": None, "health": None, "waiting": sink["waiting"]}
+        {
+            "name": sink["name"],
+            "type": None,
+            "events": None,
+            "health": None,
+            "waiting": sink["waiting"],
+            "gathered": sink["gathered"],
+        }
         for sink in orphans
     ]
 
@@ -37,12 +46,14 @@ def _health(sink: Mapping[str, Any] | None) -> str:
     return str(lane["health"]) if lane else "not yet asked"
 
 
-def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each sink, under a heading."""
+def lines(found: Sequence[Mapping[str, Any]], loaded: Loaded) -> list[str]:
+    """One line for each sink, under a heading; then what waits to be told together."""
+    times = Times(zone_of(loaded))
     rows = [("NAME", "TYPE", "STATE", "WAITING", "EVENTS")]
     for sink in found:
         wants = "every event" if sink["events"] is None else ", ".join(map(line, sink["events"]))
         if sink["type"] is None:
             wants = "no longer in the config"
         rows.append((line(sink["name"]), sink["type"] or "-", sink["health"] or "-", str(sink["waiting"]), wants))
-    return columns(rows)
+    kept_back = [f"{line(sink['name'])}: {waits}" for sink in found for waits in gathered(sink, times)]
+    return columns(rows) + kept_back

@@ -1,13 +1,18 @@
 """How everything is doing, in plain words, and what to do; as `status` prints it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from daemon import __version__
+from daemon.app.advice import advice
+from daemon.app.build import people_of
 from daemon.cli import session
 from daemon.cli.text import Colour, Times, line, painted, zone_of
 from daemon.clock import wall_now
+from daemon.rounds.report import next_report
 from daemon.settings import Loaded
 
 Row = Mapping[str, Any]
@@ -29,10 +34,21 @@ async def look(loaded: Loaded) -> dict[str, Any]:
     daemon = session.running(loaded.database)
     async with session.reading(loaded.database) as store:
         seen = await store.browse.status()
+        owed = await store.orphans.owed(but_sinks=loaded.settings.sinks, but_sources=loaded.settings.sources)
+        seen["orphans"] = asdict(owed)
     now = wall_now()
     seen["gates"] = [gate for gate in seen["gates"] if datetime.fromisoformat(gate["opens_at"]) > now]
     seen = {"version": __version__, "database": str(loaded.database), "daemon": daemon, **seen}
-    return {**seen, "troubles": list(_troubles(seen, loaded))}
+    return {**seen, "reports": _reports(loaded, now), "troubles": list(_troubles(seen, loaded))}
+
+
+def _reports(loaded: Loaded, now: datetime) -> dict[str, dict[str, str]]:
+    """For each sink that gets reports, how often, and when the next one is due."""
+    return {
+        name: {"every": people.report, "due": next_report(people.report, people.zone, now).due.isoformat()}
+        for name, people in people_of(loaded).items()
+        if people.report
+    }
 
 
 def _troubles(seen: Row, loaded: Loaded) -> Iterator[str]:
@@ -48,11 +64,12 @@ def _troubles(seen: Row, loaded: Loaded) -> Iterator[str]:
         for access, health in source["health"].items():
             if source["name"] in loaded.settings.sources and health["health"] in _BAD:
                 yield f"{source['name']} ({access}): {health['health']}: {health['reason']}"
+    for name, number in seen["orphans"]["deliveries"].items():
+        yield f"{name}: {number} deliveries wait, but no sink of this name is in the config"
+    for name, number in seen["orphans"]["events"].items():
+        yield f"{name}: {number} events are not completed, but no source of this name is in the config"
     for sink in seen["sinks"]:
-        if sink["name"] not in loaded.settings.sinks:
-            if sink["waiting"]:
-                yield f"{sink['name']}: {sink['waiting']} deliveries wait, but no sink of this name is in the config"
-        elif sink["lane"] and sink["lane"]["health"] in _BAD:
+        if sink["name"] in loaded.settings.sinks and sink["lane"] and sink["lane"]["health"] in _BAD:
             yield f"{sink['name']}: {sink['lane']['health']}: {sink['lane']['reason']}"
 
 
@@ -65,6 +82,8 @@ def lines(seen: Row, loaded: Loaded) -> Iterator[str]:
     known = {source["name"]: source for source in seen["sources"]}
     for name in loaded.settings.sources:
         yield from _source(name, known.get(name), times)
+    for name, number in seen["orphans"]["events"].items():
+        yield from _left_over(name, f"{number} of its events are not completed upstream")
     for gate in seen["gates"]:
         yield f"  rate limit: no {gate['access']}s from {line(gate['host'])} until {times.full(gate['opens_at'])}"
     yield "Sinks"
@@ -118,20 +137,32 @@ def _source_advice(health: str) -> str:
 
 def _sinks(seen: Row, loaded: Loaded, times: Times) -> Iterator[str]:
     known = {sink["name"]: sink for sink in seen["sinks"]}
+    mend = partial(advice, loaded, (seen["daemon"] or {}).get("restart") or "eventferry run")
     for name in loaded.settings.sinks:
         if name not in known or not known[name]["lane"]:
             yield _state(name, "not yet asked", "")
         else:
-            yield from _sink(known[name], times)
-    for name, sink in known.items():
-        if name not in loaded.settings.sinks and sink["waiting"]:
-            yield f"  {line(name)}: no longer in the config, but {sink['waiting']} deliveries wait for it"
+            yield from _sink(known[name], times, mend)
+            held = (seen["daemon"] or {}).get("held") or {}
+            if name in held and known[name]["lane"]["health"] == "ok":
+                yield f"    rate limit: nothing goes out before {times.full(held[name])}; what waits is sent after"
+        if report := seen["reports"].get(name):
+            yield f"    next {report['every']} report {times.ago(report['due'])}: {times.full(report['due'])}"
+    for name, number in seen["orphans"]["deliveries"].items():
+        yield from _left_over(name, f"{number} deliveries wait for it")
 
 
-def _sink(sink: Row, times: Times) -> Iterator[str]:
+def _left_over(name: str, what: str) -> Iterator[str]:
+    yield f"  {line(name)}: no longer in the config, but {what}"
+    yield f'    If it was renamed: write renamed_from = "{line(name)}" into its new table, and restart.'
+    yield f"    If nobody wants that any more: eventferry sinks discard {line(name)}"
+
+
+def _sink(sink: Row, times: Times, mend: Callable[[str, str], str]) -> Iterator[str]:
     lane = sink["lane"]
     numbers = f"{sink['delivered']} delivered, {sink['waiting']} waiting"
     yield _state(sink["name"], lane["health"], numbers)
+    yield from (f"    {waits}" for waits in gathered(sink, times))
     if lane["health"] == "ok":
         return
     yield f"    since {times.full(lane['since'])}: {line(lane['reason'])}"
@@ -144,11 +175,27 @@ def _sink(sink: Row, times: Times) -> Iterator[str]:
         case "stopped", _:
             probing = f"; {again} by itself" if lane.get("probe") else ""
             yield f"    What it should get waits{probing}."
-            yield f"    Mend it in the config and restart, or: eventferry sinks resume {name}"
+            yield f"    {line(mend(sink['name'], lane['reason']))}"
+            yield f"    If it was mended where it is: eventferry sinks resume {name}"
         case "failing", _:
             yield f"    Nothing is lost: {again}, and all that waits is sent when it answers."
         case _:
             yield f"    Nothing to do: it asked for fewer calls; {again}."
+
+
+def gathered(sink: Row, times: Times) -> Iterator[str]:
+    """What is kept back to be told together, and until when: a line for each reason."""
+    for group in sink["gathered"]:
+        until = times.near(group["due_at"])
+        yield f"{group['waiting']} wait {_GATHERED.get(group['cause'], 'to be told together until')} {until}"
+
+
+_GATHERED = {
+    "digest": "for the digest at",
+    "quiet": "for the end of quiet hours at",
+    "burst": "to be told together, since too many came at once, at",
+    "late": "to be told together, since they are late, at",
+}
 
 
 def _state(name: str, state: str, more: str) -> str:

@@ -82,6 +82,12 @@ class Times:
             return "never"
         return f"{_parsed(value).astimezone(self.zone):{'%Y-%m-%d %H:%M:%S %Z' if zone else '%Y-%m-%d %H:%M:%S'}}"
 
+    def near(self, value: str) -> str:
+        """A moment of the next days as people say it: "Mon 09:00"; with the date if it is further off."""
+        moment = _parsed(value).astimezone(self.zone)
+        soon = abs(_parsed(value) - wall_now()) < timedelta(days=6)
+        return f"{moment:{'%a %H:%M' if soon else '%a %Y-%m-%d %H:%M'}}"
+
     def ago(self, value: str | None) -> str:
         """The same as a distance from now: "12 s ago", "in 3 min"."""
         if value is None:

@@ -1,6 +1,6 @@
 """What the daemon hands to a source or a sink, and what it wants back."""
 
-from daemon.contract.events import OWN_SOURCE, Cause, Delivery, Event, Summary, delivery_id, summary_id
+from daemon.contract.events import OWN_SOURCE, Cause, Delivery, Event, Summary, delivery_id, is_test, summary_id
 from daemon.contract.outcomes import Closed, Delivered, Outcome, Rejected, Report, TryLater
 from daemon.contract.sinks import Kinds, Pace, Sink, SinkKind, Unreachable
 from daemon.contract.sources import (
@@ -48,5 +48,6 @@ __all__ = [
     "Unidentified",
     "Unreachable",
     "delivery_id",
+    "is_test",
     "summary_id",
 ]

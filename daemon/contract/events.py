@@ -34,12 +34,17 @@ class Event:
     @property
     def is_test(self) -> bool:
         """Whether an operator made it to try a sink out; it is counted nowhere."""
-        return self.source == OWN_SOURCE and self.kind.startswith(_TEST)
+        return is_test(self.source, self.kind)
 
     @property
     def trigger(self) -> str:
         """The kind; of a test, the kind that it stands for."""
         return self.kind.removeprefix(_TEST) if self.is_test else self.kind
+
+
+def is_test(source: str, kind: str) -> bool:
+    """Whether events of this source and kind are made by operators to try a sink out."""
+    return source == OWN_SOURCE and kind.startswith(_TEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class Acknowledge:
             _log.warning(f"source.completing_{after.health}", source=name, reason=str(trouble))
         wait = self._line.hold_back("write", next_try(after, trouble, now=now, spread=random.random()), now)
         if isinstance(trouble, SourceRefused) and self._line.health["read"].health != "refused":
-            await self._alerts.tell("alert.completion", name, f"{name}: {trouble}. Polling and delivery go on.")
+            what = f"{name}: {str(trouble).rstrip('. ')}. Polling and delivery go on."
+            text = f"{what} {self._alerts.advice(name, str(trouble))}"
+            await self._alerts.tell("alert.completion", name, text, turn="refused")
         await self._store.sources.save(name, self._line.stored_health(), swept=False)
         return wait

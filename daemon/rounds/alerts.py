@@ -1,13 +1,17 @@
 """Telling the operator, once, through the sinks that the config names for it."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from daemon import log
-from daemon.store import Store
+from daemon.lane import Health
+from daemon.store import DeadLetters, Store
 
 AGAIN_AFTER = timedelta(hours=24)
 """What goes on is said again each day."""
+AT_MOST_EVERY = timedelta(hours=1)
+"""What comes and goes, or turns from bad to worse, is told no more often."""
+OUT_OF_ORDER: tuple[Health, ...] = ("failing", "stopped")
 
 _log = log.get(__name__)
 
@@ -15,10 +19,21 @@ _log = log.get(__name__)
 class Alerts:
     """What the daemon itself has to say becomes an event of its own, with deliveries like any other."""
 
-    def __init__(self, store: Store, sinks: Sequence[str], wake: Callable[[Collection[str]], None]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        sinks: Sequence[str],
+        wake: Callable[[Collection[str]], None],
+        *,
+        health: Callable[[str], Health] = lambda _: "ok",
+        advice: Callable[[str, str], str] = lambda name, reason: "See: eventferry status",
+    ) -> None:
+        """`health` tells how a sink is; `advice`, what to do about one that was shut for some reason, in a sentence."""
+        self.store = store
         self._sinks = sinks
         self._wake = wake
+        self._health = health
+        self.advice = advice
 
     async def tell(
         self,
@@ -26,27 +41,53 @@ class Alerts:
         key: str,
         text: str,
         *,
+        turn: str = "",
+        since: datetime | None = None,
         about_sink: str | None = None,
         again_after: timedelta | None = AGAIN_AFTER,
-    ) -> None:
-        """Say something once; `key` names the matter, `about_sink` is not used to carry it.
+    ) -> bool:
+        """Say something once; `key` names the matter, `about_sink` is not used to carry it; whether it was said.
 
-        `again_after`: how long the same matter is not told again; None: until `over` was called.
+        `turn`: what the matter has come to, if it can come to several things, and `since` when. Another one is news as
+        well, and so is the same once more.
+        `again_after`: how long the same is not told again; None: until `over` was called.
         """
-        if not await self._store.notices.is_news(f"{kind}:{key}"[:200], again_after=again_after):
-            return
-        _log.warning(kind, about=key, text=text)
-        await self._send(kind, key, text, about_sink)
+        every = AT_MOST_EVERY if turn else timedelta()
+        if not await self.store.notices.is_news(
+            _matter(kind, key), turn=turn, since=since, again_after=again_after, at_most_every=every
+        ):
+            return False
+        await self._say(kind, key, text, about_sink)
+        return True
 
     async def over(self, kind: str, key: str, text: str, *, about_sink: str | None = None) -> None:
         """Say that a matter is settled, if it had been told."""
-        if await self._store.notices.is_over(f"{kind}:{key}"[:200]):
+        if await self.store.notices.is_over(_matter(kind, key)):
             _log.info(f"{kind}.over", about=key, text=text)
             await self._send(kind, key, text, about_sink)
 
+    async def dead_letters(self, sink: str) -> DeadLetters | None:
+        """What died since it was last told, and is told now; None: it is too early to tell again."""
+        return await self.store.notices.dead_letters(
+            _matter("alert.dead_letter", sink), sink, at_most_every=AT_MOST_EVERY
+        )
+
+    async def say_of_dead(self, sink: str, text: str) -> None:
+        """Tell of dead letters that `dead_letters` brought."""
+        await self._say("alert.dead_letter", sink, text, sink)
+
+    async def _say(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
+        _log.warning(kind, about=key, text=text)
+        await self._send(kind, key, text, about_sink)
+
     async def _send(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
-        sinks = [name for name in self._sinks if name != about_sink]
-        moment = self._store.database.clock()
+        others = [name for name in self._sinks if name != about_sink]
+        working = [name for name in others if self._health(name) not in OUT_OF_ORDER]
+        moment = self.store.database.clock()
         external_id = f"{kind}-{key}-{moment:%Y%m%dT%H%M%S%f}"[-200:]
-        added = await self._store.events.add_own(kind, external_id, {"text": text, "about": key}, sinks)
+        added = await self.store.events.add_own(kind, external_id, {"text": text, "about": key}, working or others)
         self._wake(added.woken)
+
+
+def _matter(kind: str, key: str) -> str:
+    return f"{kind}:{key}"

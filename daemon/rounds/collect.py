@@ -39,6 +39,7 @@ class Collect:
         memory: SourceMemory,
         first_start: Literal["send", "record"],
         route: Callable[[Event], tuple[str, ...]],
+        is_expected: Callable[[str], bool],
         wake: Callable[[Collection[str]], None],
         on_swept: Callable[[], None],
     ) -> None:
@@ -49,9 +50,12 @@ class Collect:
         self._first = memory.first
         self._record_only = memory.first and first_start == "record"
         self._route = route
+        self._is_expected = is_expected
         self._wake = wake
         self._on_swept = on_swept
         self._elsewhere = 0
+        self._late: set[str] = set()
+        """Sinks that wait for the end of a first sweep, so that all that is old comes as one message."""
         now = store.database.clock()
         for access in ("read", "write"):
             stored = memory.health.get(access)
@@ -67,6 +71,8 @@ class Collect:
         except SourceTrouble as trouble:
             return await self._troubled(trouble)
         finally:
+            self._wake(self._late)
+            self._late.clear()
             # What waits for nobody's delivery, or came back, is settled already: no lane will say so.
             self._on_swept()
         return await self._swept(sweep)
@@ -92,9 +98,12 @@ class Collect:
         return sweep
 
     async def _add(self, page: Page) -> Added:
-        planned = [Planned(item, self._route(item.event), skip=self._record_only) for item in page.events]
+        planned = [
+            Planned(item, self._route(item.event), skip=self._record_only, first=self._first) for item in page.events
+        ]
         added = await self._store.events.add(self._line.name, planned, aside=page.unidentified, cursor=page.cursor)
         self._wake(added.woken)
+        self._late |= added.late
         if added.new:
             _log.info("events.stored", source=self._line.name, count=len(added.new))
         await self._report(added)
@@ -109,7 +118,7 @@ class Collect:
                 f"{name} listed {added.unidentified} without a usable id. It may be a sale: see `eventferry events "
                 "--unidentified`. It stays listed upstream; nothing is lost.",
             )
-        for kind in {event.kind for event in added.unrouted}:
+        for kind in {event.kind for event in added.unrouted if not self._is_expected(event.kind)}:
             await self._alerts.tell(
                 "alert.unrouted",
                 kind,
@@ -161,6 +170,7 @@ class Collect:
             _log.warning(f"source.{after.health}", source=name, reason=str(trouble))
         wait = self._line.hold_back("read", next_try(after, trouble, now=now, spread=random.random()), now)
         if isinstance(trouble, SourceRefused):
-            await self._alerts.tell("alert.source", name, str(trouble))
+            text = f"{name}: {str(trouble).rstrip('. ')}. {self._alerts.advice(name, str(trouble))}"
+            await self._alerts.tell("alert.source", name, text, turn="refused")
         await self._store.sources.save(name, self._line.stored_health(), swept=False)
         return wait

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from daemon import log
-from daemon.quantities import duration_text
-from daemon.rounds.alerts import Alerts
+from daemon.rounds.lane_news import LaneNews
 from daemon.store import Store
 
 EVERY = timedelta(hours=1)
@@ -21,10 +20,11 @@ class Prune:
     """The hourly round of the housekeeper."""
 
     def __init__(
-        self, store: Store, alerts: Alerts, *, keep: timedelta, give_up_after: Mapping[str, timedelta]
+        self, store: Store, news: Mapping[str, LaneNews], *, keep: timedelta, give_up_after: Mapping[str, timedelta]
     ) -> None:
+        """`news` and `give_up_after` by sink."""
         self._store = store
-        self._alerts = alerts
+        self._news = news
         self._keep = keep
         self._give_up_after = give_up_after
         self.suspended = False
@@ -55,5 +55,5 @@ class Prune:
             total += number
             await asyncio.sleep(BREATH_SECONDS)
         if total:
-            text = f"{total} deliveries of {sink} waited for {duration_text(after)} and were given up. They are kept."
-            await self._alerts.tell("alert.dead_letter", sink, text, about_sink=sink, again_after=timedelta(hours=1))
+            _log.warning("deliveries.given_up", sink=sink, count=total)
+            await self._news[sink].died()

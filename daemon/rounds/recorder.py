@@ -91,8 +91,7 @@ class Recorder:
 
     async def _tell(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
         try:
-            await self._news.health(before, after)
-            await self._news.dead_letters(attempted)
+            await self._news.recorded(attempted, before, after)
         except (StoreBroken, StoreClosed):
             raise
         except Exception as error:  # noqa: BLE001 - what cannot be told must not keep verdicts from being stored

@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from daemon.contract import OWN_SOURCE, Kinds, SourceKind
-from daemon.secrets import Secret, relative_to
+from daemon.secrets import relative_to
+from daemon.settings.doubts import doubts
 from daemon.settings.lines import KeyPath
 from daemon.settings.model import LONGEST_NAME, NAME, DaemonSettings, Settings, SinkCommon, SourceCommon, table_model
 from daemon.settings.problems import ConfigError, Problem, did_you_mean, dotted, explain, keys_of
@@ -19,7 +20,6 @@ from daemon.settings.read import Document, read
 
 PLACES = (Path("config.toml"), Path("/etc/eventferry/config.toml"))
 """Where a config is sought when nobody names one."""
-_READABLE_BY_OTHERS = 0o044
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -70,13 +70,15 @@ def load(
         daemon = check.table(DaemonSettings, ("daemon",), document.tables["daemon"])
         sources = check.section("sources", SourceCommon, list(source_kinds), lambda kind: source_kinds[kind].settings)
         sinks = check.section("sinks", SinkCommon, sink_kinds.names(), lambda kind: sink_kinds.load(kind).settings)
+    check.renames("sources", {name: table.renamed_from for name, table in sources.items()})
+    check.renames("sinks", {name: table.renamed_from for name, table in sinks.items()})
     check.alerts(daemon.alerts if daemon else document.tables["daemon"].get("alerts"))
     if check.problems or daemon is None:
         raise ConfigError(check.problems, path)
     settings = Settings(daemon, sources, sinks)
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     database = daemon.database or (Path(state) if state else document.directory) / "eventferry.db"
-    return Loaded(settings, path, document.directory, database, list(_warnings(document, settings)))
+    return Loaded(settings, path, document.directory, database, list(doubts(document, settings)))
 
 
 def _not_found() -> str:
@@ -161,6 +163,23 @@ class _Check:
         self.problems.append(self._document.problem(path, message))
         return None
 
+    def renames(self, section: str, former: Mapping[str, str | None]) -> None:
+        """See that what was renamed has left its former name, and left it to one only."""
+        taken: dict[str, str] = {}
+        for name, old in former.items():
+            if old is None:
+                continue
+            problem = None
+            if old in self._document.tables[section]:
+                problem = f"{old} is still in the config; a former name belongs to nobody any more"
+            elif old in taken:
+                problem = f"{taken[old]} was renamed from {old} as well; it can go to one only"
+            elif not re.fullmatch(NAME, old) or len(old) > LONGEST_NAME or old == OWN_SOURCE:
+                problem = f"never was the name of a {section.removesuffix('s')}; write the one that it had before"
+            taken.setdefault(old, name)
+            if problem:
+                self.problems.append(self._document.problem((section, name, "renamed_from"), problem))
+
     def alerts(self, alerts: Any) -> None:
         """See that alerts go to sinks that are there."""
         sinks = self._document.tables["sinks"]
@@ -203,31 +222,3 @@ def _members(annotation: Any) -> Iterator[Any]:
             yield from _members(member)
     else:
         yield origin or annotation
-
-
-def _warnings(document: Document, settings: Settings) -> Iterator[str]:
-    alerts = set(settings.daemon.alerts)
-    if not alerts:
-        yield "daemon.alerts names no sink: when something is wrong, nobody hears of it"
-    elif len(alerts) == 1:
-        yield f"daemon.alerts names only {alerts.pop()}: when that sink is what is wrong, nobody hears of it"
-    if document.path is not None and document.path.stat().st_mode & _READABLE_BY_OTHERS:
-        tables: dict[KeyPath, BaseModel] = {("daemon",): settings.daemon}
-        tables |= {("sources", name): table for name, table in settings.sources.items()}
-        tables |= {("sinks", name): table for name, table in settings.sinks.items()}
-        ways = [way for path, table in tables.items() for way in _literals(dict(table), path)]
-        open_ones = ", ".join(dotted(way) for way in ways if document.variable(way) is None)
-        if open_ones:
-            yield (
-                f"{document.path} holds secrets that other users of this machine can read ({open_ones}): "
-                f'chmod 600 it, or move them out and write "file:/path" or "cred:NAME"'
-            )
-
-
-def _literals(value: Any, path: KeyPath) -> Iterator[KeyPath]:
-    """Where a secret was written out instead of pointed at."""
-    if isinstance(value, Secret) and value.reference is None:
-        yield path
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, entry in entries:
-        yield from _literals(entry, (*path, key))

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.condition import Condition
 from daemon.people import require_zone
 from daemon.quantities import Duration, parse_duration
 from daemon.routing import parse_filter
@@ -109,6 +110,8 @@ class SourceCommon(_Table):
 
     type: str
     """The kind of source."""
+    renamed_from: str | None = None
+    """Its former name: what is stored under it goes on under the present one."""
     poll: _Pause = timedelta(seconds=30)
     """The pause between two sweeps."""
     poll_min: _Pause = timedelta(seconds=15)
@@ -146,8 +149,12 @@ class SinkCommon(_Table):
 
     type: str
     """The kind of sink."""
+    renamed_from: str | None = None
+    """Its former name: what is stored under it goes on under the present one."""
     events: list[str] | None = None
     """Which triggers it wants: a word, a glob, "!" excludes. Left out: every event."""
+    where: Condition | None = None
+    """What else an event must meet, such as "final_price|float >= 5". Left out: nothing."""
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many batches may be under way at once. Left out: the kind's own number."""
     retries: Annotated[list[Annotated[Duration, _from_to("1s", "30d")]], Field(max_length=100)] = _durations(

@@ -9,14 +9,16 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from daemon.condition import Condition
 from daemon.contract import Kinds, SourceKind
 from daemon.expression import Template
 from daemon.log import scrub
-from daemon.quantities import duration_text
+from daemon.quantities import Rate, duration_text, rate_text
 from daemon.redaction import MASK
 from daemon.secrets import Secret
 from daemon.settings.load import Loaded
 from daemon.settings.model import LONGEST_NAME, NAME, DaemonSettings, SinkCommon, SourceCommon, table_model
+from daemon.timing import DigestTimes, QuietSpan
 
 
 def masked(loaded: Loaded) -> str:
@@ -52,8 +54,12 @@ def _toml(value: Any) -> str:
             return _quoted(duration_text(value))
         case Secret():
             return _quoted(value.reference or MASK)
-        case Template():
+        case Template() | Condition():
             return _quoted(value.source)
+        case Rate():
+            return _quoted(rate_text(value))
+        case DigestTimes() | QuietSpan():
+            return _quoted(str(value))
         case BaseModel():
             return _toml(dict(_entries(value)))
         case Mapping():
@@ -80,6 +86,8 @@ class _Generate(GenerateJsonSchema):
         match dft:
             case timedelta():
                 return duration_text(dft)
+            case Rate():
+                return rate_text(dft)
             case list():
                 return [self.encode_default(entry) for entry in dft]
             case _:

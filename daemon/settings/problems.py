@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.log import printable, scrub
+from daemon.people import PeopleSettings
 from daemon.quantities import duration_text
 from daemon.settings.lines import KeyPath
 
@@ -52,6 +53,9 @@ _SENTENCES = {
     "too_short": "has too few entries; {min_length} are needed",
 }
 """Ours for pydantic's, whose words are for programmers: https://docs.pydantic.dev/latest/errors/validation_errors/"""
+_FOR_PEOPLE = (
+    "is only for sinks that people read (discord, email, apprise); what programs read carries each event as it comes"
+)
 _TIMEDELTA = re.compile(r"datetime\.timedelta\((.*)\)")
 
 
@@ -143,7 +147,11 @@ def explain(
 
 def _unknown_keys(details: Sequence[ErrorDetails], keys: Iterable[str]) -> dict[KeyPath, str]:
     ways = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    return {way: "unknown key" + (did_you_mean(str(way[0]), keys) if len(way) == 1 else "") for way in ways}
+    return {way: _FOR_PEOPLE if way[0] in PeopleSettings.model_fields else _unknown_key(way, keys) for way in ways}
+
+
+def _unknown_key(way: KeyPath, keys: Iterable[str]) -> str:
+    return "unknown key" + (did_you_mean(str(way[0]), keys) if len(way) == 1 else "")
 
 
 def _locate(detail: ErrorDetails, table: Any) -> tuple[KeyPath, Any]:

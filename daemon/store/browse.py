@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, func, not_, or_, select
 
-from daemon.contract import OWN_SOURCE, delivery_id
+from daemon.contract import OWN_SOURCE
 from daemon.store.database import Database
 from daemon.store.events import named
+from daemon.store.gathered import waiting_together
+from daemon.store.renames import FORMER_SINKS, FORMER_SOURCES, present_names, receivers_id
 from daemon.store.sinks import waiting_by_sink
 from daemon.tables import (
     DEAD,
@@ -80,7 +82,7 @@ def _plain(row: Any, *, leave: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _status(connection: Connection) -> dict[str, Any]:
-    waiting = waiting_by_sink(connection)
+    waiting, together = waiting_by_sink(connection), waiting_together(connection)
     ours = and_(counters.c.source == OWN_SOURCE, counters.c.sink == "")
     delivered = {
         (row.sink, row.outcome): row.number
@@ -98,7 +100,7 @@ def _status(connection: Connection) -> dict[str, Any]:
     return {
         "paused": connection.execute(select(meta.c.value).where(meta.c.name == "paused")).scalar() == "yes",
         "events": {
-            "stored": sum(number for (sink, _), number in delivered.items() if sink == ""),
+            "stored": sum(delivered.get(("", outcome), 0) for outcome in ("stored", "unrouted")),
             "unrouted": delivered.get(("", "unrouted"), 0),
             "unacknowledged": open_events,
             "unidentified": connection.execute(select(func.count()).select_from(unidentified)).scalar(),
@@ -112,6 +114,10 @@ def _status(connection: Connection) -> dict[str, Any]:
                 "kind": known[name].kind if name in known else None,
                 "lane": known[name].lane if name in known else None,
                 "waiting": waiting.get(name, 0),
+                "gathered": [
+                    _plain({"cause": cause, "waiting": number, "due_at": due_at})
+                    for cause, number, due_at in together.get(name, ())
+                ],
                 "delivered": delivered.get((name, "delivered"), 0),
                 "rejected": delivered.get((name, "rejected"), 0),
                 "gave_up": delivered.get((name, "gave_up"), 0),
@@ -166,19 +172,37 @@ def _show(connection: Connection, key: str) -> list[dict[str, Any]]:
     return [_show_one(connection, row) for row in rows]
 
 
-def _delivered_as(connection: Connection, receivers_id: str) -> list[int]:
+def _delivered_as(connection: Connection, given_id: str) -> list[int]:
     """The event of a delivery that receivers know by this id, in a list that is empty or holds one."""
-    sent = select(events.c.id, events.c.source, events.c.external_id, deliveries.c.sink).join_from(deliveries, events)
-    if not receivers_id.startswith("d-"):  # not hashed: source, id and sink as they are
-        source, _, rest = receivers_id.partition("-")
-        sent = sent.where(events.c.source == source, events.c.external_id == rest.rpartition("-")[0])
-    return [row.id for row in connection.execute(sent) if delivery_id(*row[1:]) == receivers_id]
+    sent = select(
+        events.c.id.label("event_id"),
+        events.c.source,
+        events.c.external_id,
+        deliveries.c.sink,
+        deliveries.c.id,
+        *_FORMER,
+    ).join_from(deliveries, events)
+    if not given_id.startswith("d-"):  # not hashed: source, id and sink as they are
+        source, _, rest = given_id.partition("-")
+        named_so = present_names(connection.execute(select(FORMER_SOURCES)).scalar(), source)
+        sent = sent.where(events.c.source.in_(named_so), events.c.external_id == rest.rpartition("-")[0])
+    return [row.event_id for row in connection.execute(sent) if _known_as(row) == given_id]
+
+
+_FORMER = FORMER_SINKS.label("former_sinks"), FORMER_SOURCES.label("former_sources")
+
+
+def _known_as(row: Any) -> str:
+    return receivers_id(row, row.sink, event_id=row.event_id, row_id=row.id)
 
 
 def _show_one(connection: Connection, event: Any) -> dict[str, Any]:
     tried: dict[int, list[dict[str, Any]]] = {}
     sent = connection.execute(
-        select(deliveries).where(deliveries.c.event_id == event.id).order_by(deliveries.c.id)
+        select(deliveries, events.c.source, events.c.external_id, *_FORMER)
+        .join_from(deliveries, events)
+        .where(deliveries.c.event_id == event.id)
+        .order_by(deliveries.c.id)
     ).all()
     for row in connection.execute(
         select(attempts).where(attempts.c.delivery_id.in_([one.id for one in sent])).order_by(attempts.c.id)
@@ -194,9 +218,13 @@ def _show_one(connection: Connection, event: Any) -> dict[str, Any]:
             for row in others
         ],
         "deliveries": [
-            {**_plain(row._mapping, leave=("id", "event_id")), "attempts": tried.get(row.id, [])} for row in sent
+            {**_plain(row._mapping, leave=_NOT_SHOWN), "delivery_id": _known_as(row), "attempts": tried.get(row.id, [])}
+            for row in sent
         ],
     }
+
+
+_NOT_SHOWN = ("id", "event_id", "source", "external_id", "former_sinks", "former_sources")
 
 
 def _decoded(data: str) -> Any:

@@ -88,6 +88,8 @@ class Pruning:
                     WAITING,
                     deliveries.c.sink == sink,
                     deliveries.c.claimed_at.is_(None),
+                    # What waits for a digest is not what cannot be delivered.
+                    or_(deliveries.c.gathered.is_(None), deliveries.c.due_at <= now),
                     events.c.stored_at < now - after,
                     or_(deliveries.c.replays == 0, deliveries.c.due_at < now - after),
                 )

@@ -67,6 +67,7 @@ _AGAIN = update(deliveries).values(
     reason="replay",
     failures=0,
     deaths=0,
+    gathered=None,
     settled_at=None,
     replays=deliveries.c.replays + 1,
     # What was given up goes on where it got to; else the progress says that nothing is left to do.

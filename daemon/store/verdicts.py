@@ -50,8 +50,8 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
     A verdict that comes after its lease, when the attempt number has moved on, changes nothing.
     """
     asked = {"row_ids": [item.claim.row_id for item in attempted]}
-    current = {row.id: row.attempt for row in connection.execute(_UNDER_WAY, asked)}
-    attempted = [item for item in attempted if current.get(item.claim.row_id) == item.claim.delivery.attempt]
+    current = {row.id: row for row in connection.execute(_UNDER_WAY, asked)}
+    attempted = [item for item in attempted if _is_current(item.claim, current.get(item.claim.row_id))]
     if not attempted:
         return 0
     reasons = [_shown(item.verdict.reason, REASON_KEPT) for item in attempted]
@@ -69,18 +69,14 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
         connection.execute(_PROGRESS, progressed)
     if cleared := [{"row_id": item.claim.row_id} for item in attempted if item.claim.suspect]:
         connection.execute(_CLEARED, cleared)
-    fates = Counter(
-        (item.claim.delivery.event.source, item.claim.delivery.event.kind, _fate(item)) for item in attempted
-    )
-    count_up(
-        connection,
-        {Count.of_delivery(source, kind, sink, fate, now): number for (source, kind, fate), number in fates.items()},
-    )
+    count_up(connection, Counter(_counted(item, sink, current[item.claim.row_id], now) for item in attempted))
     return sum(item.verdict.state != "waiting" for item in attempted)
 
 
-_UNDER_WAY = select(deliveries.c.id, deliveries.c.attempt).where(
-    deliveries.c.id.in_(bindparam("row_ids", expanding=True)), deliveries.c.claimed_at.is_not(None)
+_UNDER_WAY = (
+    select(deliveries.c.id, deliveries.c.attempt, deliveries.c.gathered, events.c.stored_at)
+    .join(events, events.c.id == deliveries.c.event_id)
+    .where(deliveries.c.id.in_(bindparam("row_ids", expanding=True)), deliveries.c.claimed_at.is_not(None))
 )
 _SETTLE = (
     update(deliveries)
@@ -108,8 +104,17 @@ _CLEARED = (
 _PROGRESS = update(deliveries).where(deliveries.c.id == bindparam("row_id")).values(progress=bindparam("new_progress"))
 
 
-def _fate(item: Attempted) -> str:
-    return item.outcome if item.verdict.state == "waiting" else item.verdict.state
+def _is_current(claim: Claim, row: Any) -> bool:
+    return row is not None and row.attempt == claim.delivery.attempt
+
+
+def _counted(item: Attempted, sink: str, row: Any, now: datetime) -> Count:
+    """One attempt by its fate. What was held back as the config asks, or sent again, was not slow."""
+    delivery = item.claim.delivery
+    fate = item.outcome if item.verdict.state == "waiting" else item.verdict.state
+    on_purpose = row.gathered in ("digest", "quiet") or delivery.replays
+    took = now - row.stored_at if fate == "delivered" and not on_purpose else timedelta()
+    return Count.of_delivery(delivery.event.source, delivery.event.kind, sink, fate, now, took=took)
 
 
 def _settlement(item: Attempted, reason: str, now: datetime) -> Mapping[str, Any]:

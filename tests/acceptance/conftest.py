@@ -42,12 +42,13 @@ class World:
         return f'[sinks.{name}]\ntype = "webhook"\nurl = "{self.sim.webhook_url(name)}"\n{more}\n'
 
     def everything(self) -> str:
-        """One sink of each kind that can be watched from outside."""
+        """One sink of each kind that can be watched from outside; those for people at full speed."""
         return (
             self.webhook("hook")
             + f'[sinks.chat]\ntype = "discord"\nurl = "{self.sim.discord_url("chat")}"\n'
+            + 'burst = false\nrate = "10000/1m"\n'
             + f'[sinks.post]\ntype = "email"\nhost = "{self.sim.smtp_host}"\nport = {self.sim.smtp_port}\n'
-            + 'security = "none"\nfrom = "shop@example.org"\nto = ["me@example.org"]\n'
+            + 'security = "none"\nfrom = "shop@example.org"\nto = ["me@example.org"]\nburst = false\n'
             + '[sinks.lines]\ntype = "file"\npath = "sales.jsonl"\n'
         )
 

@@ -105,18 +105,27 @@ class Setting:
         user, password = make.word(f"user of {place}"), quote(make.phrase(f"password of {place}"), safe="")
         path, query = make.word(f"path of {place}"), make.word(f"query of {place}")
         basic = base64.b64encode(f"ann:{make.phrase(f'basic of {place}')}".encode()).decode()
-        userinfo, headers = [
-            (f"{user}:{password}@", {}),
-            ("", {"Authorization": f"Bearer {make.word(f'bearer of {place}')}", "X-Key": make.word(f"key of {place}")}),
-            ("", {"Authorization": f"Basic {basic}", "X-Key": make.phrase(f"key of {place}").rstrip("é")}),
-        ][self._turn // 3 % 3]  # fmt: skip
+        userinfo, headers, login = [
+            (f"{user}:{password}@", {}, {}),
+            ("", {"Authorization": f"Bearer {make.word(f'header of {place}')}", "X-Key": make.word(f"key of {place}")},
+             {}),
+            ("", {"Authorization": f"Basic {basic}", "X-Key": make.phrase(f"key of {place}").rstrip("é")}, {}),
+            ("", {}, {"bearer": make.word(f"bearer of {place}")}),
+            ("", {}, {"password": make.phrase(f"password of {place}")}),
+        ][self._turn // 3 % 5]  # fmt: skip
+        keys = [self.secret("whsec_" + make.encoded(f"{age} secret of {place}")) for age in ("new", "old")]
+        body = {"json": "{ to = [{ secret = %s }] }", "form": "{ secret = %s }"}
+        form = sorted(body)[self._turn % 2]
         given = ", ".join(f"{key} = {self.secret(value)}" for key, value in headers.items())
         self.table(
             f"sinks.{name}",
             type='"webhook"',
             url=self.secret(f"{scheme}://{userinfo}{host}/{name}/{path}?key={query}"),
-            secret=self.secret("whsec_" + make.encoded(f"secret of {place}")),
+            secret=f"[{', '.join(keys)}]",
             headers=f"{{ {given} }}",
+            **({"username": '"ann"'} if "password" in login else {}),
+            **{key: self.secret(value) for key, value in login.items()},
+            **{form: body[form] % self.secret(make.phrase(f"{form} of {place}"))},
             **LIMITS,
         )
 
@@ -133,6 +142,13 @@ class Setting:
             username=f'"{user}"', password=self.secret(password), to='["me@x.example"]', **{"from": '"us@x.example"'},
             **LIMITS,
         )  # fmt: skip
+
+    def apprise(self, name: str, port: int) -> None:
+        make, place = self.canaries, f"apprise {name}"
+        user, password = make.word(f"user of {place}"), quote(make.phrase(f"password of {place}"), safe="")
+        path, query = make.word(f"path of {place}"), make.word(f"query of {place}")
+        url = f"json://{user}:{password}@127.0.0.1:{port}/{name}/{path}/?-key={query}"
+        self.table(f"sinks.told_{name}", type='"apprise"', url=self.secret(url), **LIMITS)
 
     def plugin(self) -> None:
         (self.folder / "their_sink.py").write_text(PLUGIN)
@@ -173,6 +189,7 @@ async def peers(folder: Path, canaries: Canaries, sim: Simulator) -> AsyncIterat
             one.source(name, f"http://127.0.0.1:{port}/{name}", one.secret(canaries.word(f"token of source {name}")))
             one.webhook(name, "http", f"127.0.0.1:{port}")
             one.discord(name, port)
+            one.apprise(name, port)
         for name, url in {
             "refused": f"http://127.0.0.1:{refusing}",
             "no_tls": f"https://127.0.0.1:{port}",

@@ -7,6 +7,7 @@ HEAD = '[sources.shop]\ntype = "builtbybit"\ntoken = "abc"\n'
 WEBHOOK = f'{HEAD}[sinks.hook]\ntype = "webhook"\n'
 DISCORD = f'{HEAD}[sinks.chat]\ntype = "discord"\n'
 EMAIL = f'{HEAD}[sinks.post]\ntype = "email"\nfrom = "us@x.example"\nto = ["me@x.example"]\n'
+APPRISE = f'{HEAD}[sinks.phone]\ntype = "apprise"\n'
 SOURCE = '[sinks.lines]\ntype = "console"\n[sources.shop]\ntype = "builtbybit"\n'
 DAEMON = f'{HEAD}[sinks.lines]\ntype = "console"\n[daemon]\n'
 
@@ -25,6 +26,11 @@ VALUES: list[tuple[str, str, Callable[[str], str]]] = [
     (f'{WEBHOOK}url = "https://shop.example/"\n', "headers.Authorization", lambda secret: f"Bearer {secret}é"),
     (f'{WEBHOOK}url = "https://shop.example/"\n', "headers.Host", str),
     (f'{WEBHOOK}url = "https://u:p@shop.example/"\n', "headers.Authorization", str),
+    (f'{WEBHOOK}url = "https://shop.example/"\n', "bearer", lambda secret: f"{secret} {secret}"),
+    (f'{WEBHOOK}url = "https://u:p@shop.example/"\n', "bearer", str),
+    (f'{WEBHOOK}url = "https://shop.example/"\n', "password", str),
+    (f'{WEBHOOK}url = "https://shop.example/"\nbody = "raw"\n', "json.password", str),
+    (f'{WEBHOOK}url = "https://shop.example/"\nform = {{}}\n', "json.to.token", str),
     (DISCORD, "url", str),
     (DISCORD, "url", lambda secret: f"https://evil.example/api/webhooks/1/{secret}"),
     (DISCORD, "url", lambda secret: f"https://discord.com/api/webhooks/{secret}"),
@@ -32,6 +38,9 @@ VALUES: list[tuple[str, str, Callable[[str], str]]] = [
     (DISCORD, "url", lambda secret: f"https://discord.com/api/webhooks/1/{secret}é"),
     (f'{EMAIL}host = "mail.example"\nusername = "ann"\nsecurity = "none"\n', "password", str),
     (f'{EMAIL}host = "mail.example"\n', "password", str),
+    (APPRISE, "url", str),
+    (APPRISE, "url", lambda secret: f"syslog://{secret}"),
+    (APPRISE, "url", lambda secret: f"json://ann:{secret}@host.example {secret}"),
     (SOURCE, "token", lambda secret: f"{secret} {secret}"),
     (SOURCE, "token", lambda secret: f"Token {secret}é"),
     (SOURCE, "token", lambda secret: secret * 20),
@@ -42,6 +51,10 @@ VALUES: list[tuple[str, str, Callable[[str], str]]] = [
 """Where a secret is understood as one, so that it may also be a variable or a file: what stands before, key, value."""
 
 TEXTS: list[Callable[[str], str]] = [
+    lambda secret: f'{WEBHOOK}url = "https://shop.example/"\nusername = "ann:{secret}"\n',
+    lambda secret: f'{WEBHOOK}url = "https://shop.example/"\njson.a = "{{{secret}"\n',
+    lambda secret: f'{WEBHOOK}url = "https://shop.example/"\nform.a = "{{!{secret}}}"\n',
+    lambda secret: f'{WEBHOOK}url = "https://shop.example/"\nsecret = {{ new = "{secret}" }}\n',
     lambda secret: f'{DAEMON}database = "postgresql://ann:{secret}@db.example/ferry"\n',
     lambda secret: f'{DAEMON}database = "postgresql+psycopg://db.example/ferry?password={secret}"\n',
     lambda secret: f'{DAEMON}alerts = ["{secret}"]\n',

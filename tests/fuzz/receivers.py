@@ -13,10 +13,10 @@ from daemon.cli.text import line
 from daemon.contract import Closed, Delivered, Delivery, Event, Outcome, Rejected, TryLater, delivery_id
 from daemon.redaction import remember
 from daemon.simulator.discord_rules import errors_in, hazards_in, is_empty
-from sinks._discord_answer import quiet_time, verdict
+from sinks._discord_answer import guild_of, holds, verdict
 from sinks._envelope import DEEPEST, encode, envelope
 from sinks._http import answer_text, judge
-from sinks._layout import compose, headline
+from sinks._layout import EVERYTHING, compose, filled
 from sinks._mail import HEADERS, header_names
 from sinks._smtp_answer import judge_reply, judge_trouble
 from sinks.console import text_lines
@@ -29,8 +29,15 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 _MOST_SHOWN = 200_000
 """Characters: whatever an event holds, people get no more to read."""
 
-DISCORD = build("discord", url="http://127.0.0.1:9/webhooks/1/x", title="{{ username }}: {{ resource_title }}")
-PLAIN_DISCORD = build("discord", url="http://127.0.0.1:9/webhooks/1/x")
+DISCORD = build(
+    "discord",
+    url="http://127.0.0.1:9/webhooks/1/x",
+    audience="full",
+    title="{{ username }}: {{ resource_title }}",
+    body="{{ message }} {{ review }}",
+    fields={"Price": "{{ final_price }}"},
+)
+PLAIN_DISCORD = build("discord", url="http://127.0.0.1:9/webhooks/1/x", audience="full")
 EMAIL = build(
     "email",
     **{"host": "127.0.0.1", "security": "none", "from": "shop@shop.example", "to": ["a@x.example", "b@y.example"]},
@@ -68,7 +75,7 @@ def message(data: bytes) -> None:
         body["embeds"][0].pop("footer")  # shows the event's key as it is
         texts = re.sub(r"https://\S+|`[^`]+`", "", "\n".join(_texts(body)))  # neither links nor code ping
         assert not re.search(r"(?<!\\)@(?:everyone|here)", texts), "it would ping"
-    shown = text_lines(compose(event))
+    shown = text_lines(compose(event, EVERYTHING))
     assert len(shown) <= _MOST_SHOWN
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", shown)
 
@@ -118,7 +125,7 @@ def document(data: bytes) -> None:
     again = Event(**{name: getattr(event, name) for name in event.__slots__} | {"data": read["data"]})
     assert encode(envelope(again)) == encode(envelope(event)), "sent, read and sent again it is another event"
     assert _depth(read["data"]) <= DEEPEST + 1
-    assert headline(None, event, "otherwise") == "otherwise"
+    assert filled(None, event, EVERYTHING, "otherwise") == "otherwise"
 
 
 def _no_constant(text: str) -> None:
@@ -136,8 +143,10 @@ def http_answer(data: bytes) -> None:
     for in_thread in (False, True):
         outcome = verdict(answer, in_thread=in_thread, now=NOW)
         _require_told(outcome)
-        quiet = quiet_time(answer, outcome)
-        assert quiet is None or timedelta() < quiet <= timedelta(hours=24)
+        held = holds(answer, outcome, "discord/one")
+        assert held.keys() <= {"discord", "discord/one"}
+        assert all(timedelta() < wait <= timedelta(hours=24) for wait in held.values())
+    assert re.fullmatch("[0-9]*", guild_of(answer))
     _require_told(judge(answer, NOW))
     kept = answer_text(answer)
     assert len(kept) <= 1024

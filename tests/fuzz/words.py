@@ -1,13 +1,23 @@
 """Fuzzes what is written into a config besides its TOML: patterns, templates, durations, sizes, addresses, secrets."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.expression import LONGEST_RESULT, RenderFailed, Template
+from daemon.expression import (
+    LONGEST_RESULT,
+    HtmlTemplate,
+    MarkdownTemplate,
+    RenderFailed,
+    TextTemplate,
+    clean,
+    markup_to_markdown,
+    markup_to_text,
+)
 from daemon.quantities import duration_text, parse_duration
 from daemon.routing import parse_filter
 from daemon.secrets import Secret
@@ -30,7 +40,7 @@ def filters(data: bytes) -> None:
         return
     words = [one.strip() for one in patterns]
     for kind in (one for one in _listed(given.get("kinds")) if isinstance(one, str)):
-        wanted, why = chosen.matches(kind), chosen.explain(kind)
+        wanted, why = chosen.decide(kind)
         assert why, "no reason"
         if not any(mark in word for word in words for mark in "*?["):
             assert wanted == _plainly_wanted(words, kind), why
@@ -53,18 +63,32 @@ def template(data: bytes) -> None:
     source = given.get("template") if isinstance(given, dict) else None
     if not isinstance(source, str):
         return
-    try:
-        understood = Template(source)
-    except ValueError as error:  # pydantic's own, for its messages
-        require_line(str(error), 1000)
-        return
     values = given.get("data")
-    try:
-        result = understood.render(values if isinstance(values, Mapping) else {})
-    except RenderFailed as failure:
-        require_line(str(failure), 200)
-        return
-    assert len(result) <= LONGEST_RESULT
+    for kind in (TextTemplate, MarkdownTemplate, HtmlTemplate):
+        try:
+            understood = kind(source)
+        except ValueError as error:  # pydantic's own, for its messages
+            require_line(str(error), 1000)
+            return
+        assert all(name in source for name in understood.names)
+        try:
+            result = understood.render(values if isinstance(values, Mapping) else {})
+        except RenderFailed as failure:
+            require_line(str(failure), 200)
+            continue
+        assert len(result) <= LONGEST_RESULT
+
+
+def markup(data: bytes) -> None:
+    """BBCode and HTML of a review: whatever it is, clean text comes out, and markdown that calls nobody."""
+    source = text_of(data)
+    shown, markdown = markup_to_text(source), markup_to_markdown(source)
+    assert clean(shown) == shown
+    assert clean(markdown) == markdown
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]|```.*?```|`[^`]*`", "", markdown, flags=re.DOTALL)
+    assert not set(bare) & set("@<"), "somebody is called"
+    assert "](http:" not in markdown
+    assert "](javascript:" not in markdown
 
 
 _READERS: tuple[Callable[[str], Any], ...] = (parse_url, parse_address, signing_key, bare_token)
@@ -121,7 +145,7 @@ _DATA = {
 }
 _FILTERS = b"""abs capitalize count dictsort escape filesizeformat first float int items last list lower map max min
 reject rejectattr reverse round select selectattr sort string striptags sum title tojson trim truncate unique upper
-urlencode wordcount join replace format""".split()
+urlencode wordcount join replace format money time date stars cut text markdown e""".split()
 
 TARGETS = [
     Target(
@@ -172,6 +196,21 @@ TARGETS = [
                 b"%",
             ),
             *(b" is ", b" in ", b" and ", b" not ", b" if ", b" else ", b"loop.", b"{% set a = a * a %}", b"\\u0000"),
+        ),
+    ),
+    Target(
+        "markup",
+        5,
+        [
+            b"[b]Great[/b] [url=https://builtbybit.com/]here[/url] [LIST]\n[*]a\n[*]b\n[/LIST] [quote]y[/quote] [WIP]",
+            b"<p>a &amp; <b>b</b><br>\n<a href='https://x.example/'>c</a></p><ul><li>d</li></ul>",
+            b"[code]x `y` [i]z[/i][/code] @everyone <@1> [url=javascript:alert(1)]x[/url] &#60;&#x40;",
+        ],
+        markup,
+        tokens=(
+            *(b"[b]", b"[/b]", b"[url=", b"[/url]", b"<a href='https://x.y'>", b"</a>", b"[code]", b"[/code]", b"[*]"),
+            *(b"[quote]", b"[/quote]", b"]", b"[", b"<", b">", b"(", b")", b"`", b"*", b"\\", b"@everyone", b"&#91;"),
+            *(b"&lt;", b"&#x60;", b"\n", b"\0", b"\xe2\x80\xae", b"[spoiler]", b"[/spoiler]", b"<pre>", b"</pre>"),
         ),
     ),
     Target(

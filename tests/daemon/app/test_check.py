@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.app.check import SERVICE_FOLDER, check, exit_code
+from daemon.app.samples import SAMPLES
 from daemon.clock import wall_now
 from daemon.simulator import Simulator
 from daemon.store import Store
@@ -54,9 +55,8 @@ def found(findings, phase):
 @story
 async def test_every_kind_of_sink_renders_what_nobody_wishes_for(config):
     findings = await check(config(ALL_KINDS), {}, connect=False)
-    samples = "a purchase, a review, missing fields, hostile text, very long text"
     assert found(findings, "templates") == [
-        ("ok", f"{name}: renders {samples}") for name in ("archive", "chat", "hook", "post", "screen")
+        ("ok", f"{name}: renders all {len(SAMPLES)} samples") for name in ("archive", "chat", "hook", "post", "screen")
     ]
     assert exit_code(findings) == 0
     assert "canary" not in str(findings)
@@ -65,16 +65,43 @@ async def test_every_kind_of_sink_renders_what_nobody_wishes_for(config):
 @story
 async def test_a_template_that_does_not_fit_is_a_warning_since_the_built_in_text_stands_in(config):
     sinks = '[sinks.chat]\ntype = "discord"\nurl = "https://discord.com/api/webhooks/1/abc"\ntitle = {title}\n'
-    odd = await check(config(sinks.format(title="'{{ resource_title + 1 }}'")), {}, connect=False)
-    assert ("warning", "sinks.chat.title: does not fit a purchase") in [
-        (verdict, text.partition(" (")[0]) for verdict, text in found(odd, "templates")
-    ]
+    odd = await check(config(sinks.format(title="'{{ resource_id|float + resource_title }}'")), {}, connect=False)
+    words = "sinks.chat.title: does not fit a purchase, a review, "
+    (text,) = [text for verdict, text in found(odd, "templates") if text.startswith(words)]
+    assert '("+" needs numbers on both sides (|float makes one)); the built-in text is used then' in text
     empty = await check(config(sinks.format(title="'{{ resorce_title }}'")), {}, connect=False)
     words = "sinks.chat.title: is empty for every sample; the built-in text is used then"
     assert ("warning", words) in found(empty, "templates")
     good = await check(config(sinks.format(title="'{{ resource_title }}'")), {}, connect=False)
     assert [verdict for verdict, _ in found(good, "templates")] == ["ok"]
     assert [exit_code(findings) for findings in (odd, empty, good)] == [0, 0, 0]
+
+
+@story
+async def test_a_template_of_a_field_is_named_by_its_key(config):
+    sinks = '[sinks.chat]\ntype = "discord"\nurl = "https://discord.com/api/webhooks/1/abc"\n[sinks.chat.fields]\n'
+    findings = await check(
+        config(sinks + "Sum = '{{ resource_title + 1 }}'\nItem = '{{ resource_title }}'"), {}, connect=False
+    )
+    warnings = [each for each in findings if (each.phase, each.verdict) == ("templates", "warning")]
+    assert {each.about for each in warnings} == {"sinks.chat.fields.Sum"}
+
+
+@pytest.mark.parametrize(("audience", "private"), [("public", "buyer_id, final_price, username"), ("full", None)])
+def test_a_template_of_a_public_sink_that_names_what_is_private_is_a_warning(config, audience, private):
+    title = (
+        "{{ trigger }} {{ username|upper }} {{ resource_title }} {{ final_price|money }} {% if buyer_id %}{% endif %}"
+    )
+    sinks = f'[sinks.chat]\ntype = "discord"\naudience = "{audience}"\ntitle = """{title}"""\n'
+
+    @story
+    async def warned():
+        findings = await check(config(sinks + 'url = "https://discord.com/api/webhooks/1/abc"\n'), {}, connect=False)
+        words = f'sinks.chat.title: names what the public is not told ({private}): empty unless audience is "full"'
+        assert (("warning", words) in found(findings, "templates")) == (private is not None)
+        assert exit_code(findings) == 0
+
+    warned()
 
 
 @story
@@ -175,3 +202,16 @@ async def test_a_shut_gate_is_obeyed_and_a_new_one_is_not_stored(config, tmp_pat
         shut = await check(path, {}, connect=True)
         assert any(text.startswith("shop: rate limit for reads until ") for _, text in found(shut, "connect"))
         assert len(sim.upstream.calls) == calls
+
+
+@story
+async def test_plain_http_over_the_internet_draws_a_warning_and_within_a_network_none(config):
+    hooks = ("http://shop.example.com/t0ken", "https://shop.example.com/t0ken", "http://10.0.0.5/t0ken")
+    sinks = "".join(
+        f'[sinks.hook{number}]\ntype = "webhook"\nurl = "{url}"\n' for number, url in enumerate(hooks, start=1)
+    )
+    findings = await check(config(sinks), {}, connect=False)
+    warned = [finding for finding in findings if "plain http" in finding.text]
+    assert [(finding.verdict, finding.about) for finding in warned] == [("warning", "sinks.hook1.url")]
+    assert "t0ken" not in warned[0].text
+    assert exit_code(warned) == 0

@@ -63,7 +63,7 @@ def test_a_good_config_is_0_and_an_unreachable_sink_is_1(ferry, stand_ins):
     done = ferry("check", "--connect")
     assert done.returncode == 1
     assert "connect    ok       builtbybit: token accepted, 0 events wait; if you expect some" in done.stdout
-    assert "connect    error    discord: Discord refuses this webhook" in done.stdout
+    assert "connect    error    discord: Discord says this webhook was deleted" in done.stdout
 
 
 def test_the_config_in_force_is_shown_without_secrets(ferry, stand_ins):

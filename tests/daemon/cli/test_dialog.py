@@ -117,7 +117,7 @@ def test_a_test_message_that_does_not_arrive_is_said_to(ferry, stand_ins, pasted
     stand_ins.set(receivers={"discord": {"deleted": True}})
     done = ferry(*pasted, "--private", "--trouble=same", "--test-message")
     assert done.returncode == 1
-    assert "the test message did not arrive: Discord refuses this webhook" in done.stderr
+    assert "the test message did not arrive: Discord says this webhook was deleted" in done.stderr
     assert (ferry.folder / "new/config.toml").exists(), "the config stays"
 
 

@@ -64,6 +64,16 @@ def test_status_tells_of_a_pause_and_of_a_shut_gate(ferry, stand_ins):
     assert "throttled" in text
 
 
+def test_status_tells_why_a_sink_that_is_well_sends_nothing(ferry, stand_ins):
+    stand_ins.set(receivers={"discord": {"limit": 1, "limit_window": 60}})
+    event_id, *_ = stand_ins.happen({"samples": 1})
+    daemon = ferry.start("run")
+    until(lambda: len(stand_ins.state()["completed"]) == 1, ferry.log)
+    assert "    rate limit: nothing goes out before 20" in ferry.ok("status")
+    assert "https://discord.com/channels/" in ferry.ok("show", event_id)
+    assert ended(daemon) == 0
+
+
 def test_reading_before_the_first_start_says_that_there_is_no_database_yet(ferry, stand_ins):
     for command in (("status",), ("events",), ("show", "1")):
         done = ferry(*command)

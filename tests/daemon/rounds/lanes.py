@@ -11,14 +11,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from daemon.clock import Clock
-from daemon.contract import Delivered, Delivery, Report, Sink
+from daemon.contract import Delivered, Delivery, Report, Sink, Summary
+from daemon.gathering import Gathering
+from daemon.lane import Health
 from daemon.retry import DEFAULT_WAITS
 from daemon.rounds.alerts import Alerts
-from daemon.rounds.deliver import Deliver, LanePolicy
+from daemon.rounds.attempt import LanePolicy
+from daemon.rounds.deliver import Deliver
 from daemon.rounds.suspects import Suspects
+from daemon.rounds.troubles import Troubles
+from daemon.rounds.turnstile import Turnstile
 from daemon.store import Enrolled, Store
 from tests.daemon.rounds.world import arrive, look, opened
 
+ADVICE = "Put a new URL into /etc/eventferry/secrets/{}, then: sudo systemctl restart eventferry"
 STATES = "SELECT state, count(*) FROM deliveries GROUP BY 1 ORDER BY 1"
 Answer = Callable[[Delivery], Awaitable[Any]]
 
@@ -52,11 +58,13 @@ class Scripted(Sink):
         batch_limit: int = 1,
         seconds: float = 30,
         waits: Sequence[timedelta] = DEFAULT_WAITS,
+        gathering: Gathering | None = None,
     ) -> None:
         self.answer = answer
-        self.policy = LanePolicy(tuple(waits), concurrency, batch_limit, timedelta(seconds=seconds))
+        self.policy = LanePolicy(tuple(waits), concurrency, batch_limit, timedelta(seconds=seconds), gathering)
         self.got: list[Delivery] = []
         self.batches: list[list[str]] = []
+        self.summaries: list[Summary] = []
         self.under_way = self.most_under_way = 0
 
     async def deliver(self, delivery: Delivery) -> Report:
@@ -71,6 +79,16 @@ class Scripted(Sink):
     async def deliver_batch(self, deliveries: Sequence[Delivery]) -> Sequence[Report]:
         self.batches.append([delivery.event.external_id for delivery in deliveries])
         return await super().deliver_batch(deliveries)
+
+    async def deliver_summary(self, summary: Summary) -> Report:
+        """Answered like its oldest delivery."""
+        self.summaries.append(summary)
+        report: Report = await self.answer(summary.deliveries[0])
+        return report
+
+    def told(self) -> list[str]:
+        """The summaries in order: the cause, and the events in them."""
+        return [f"{one.cause}: {' '.join(each.event.external_id for each in one.deliveries)}" for one in self.summaries]
 
     def ids(self) -> list[str]:
         """What it was given, in order, repeats included."""
@@ -87,6 +105,7 @@ class Lanes:
     settled: int = 0
     """Deliveries that got their last verdict since the start, as of the last time that a lane told."""
     suspects: Suspects | None = None
+    troubles: Troubles | None = None
     _before: int = 0
 
     def __post_init__(self) -> None:
@@ -110,6 +129,17 @@ class Lanes:
             if name in self.of:
                 self.of[name].wake()
 
+    def health(self, name: str) -> Health:
+        return self.of[name].lane.health if name in self.of else "ok"
+
+    async def hour(self, clock: Any, minutes: int = 60) -> None:
+        """Let an hour pass in which somebody looks every ten minutes, as the daemon does each minute."""
+        for _ in range(minutes // 10):
+            await self.pass_time(clock, minutes=10)
+            assert self.troubles is not None
+            await self.troubles()
+        await self.pass_time(clock)
+
     async def pass_time(self, clock: Any, **by: float) -> None:
         """Let time pass, and the lanes notice and come to rest."""
         clock.advance(**by)
@@ -124,14 +154,20 @@ async def running(
     folder: Path, clock: Clock, *, alert_sinks: Sequence[str] = (), stop_within: float = 0.0, **sinks: Scripted
 ) -> AsyncIterator[Lanes]:
     """Lanes from start to stop; one after the other on the same folder is a restart."""
-    async with opened(folder, clock, list(sinks)) as store:
+    async with opened(folder, clock) as store:
         rig = Lanes(store, folder)
-        alerts = Alerts(store, alert_sinks, rig.wake)
+        alerts = Alerts(store, alert_sinks, rig.wake, health=rig.health, advice=lambda name, _: ADVICE.format(name))
+        rig.troubles = Troubles(rig.of, (), alerts)
         suspects = rig.suspects = Suspects(await store.deliveries.void_claims(), rig.wake)
 
-        known = await store.sinks.enroll({name: Enrolled(name, "webhook", "settings") for name in sinks})
+        known = await store.sinks.enroll(
+            {name: Enrolled(name, "webhook", "settings", sink.policy.gathering) for name, sink in sinks.items()}
+        )
+        turnstile = Turnstile(store)
         for name, sink in sinks.items():
-            rig.of[name] = Deliver(name, sink, known[name], sink.policy, store, alerts, suspects, rig.count_settled)
+            rig.of[name] = Deliver(
+                name, sink, known[name], sink.policy, store, alerts, suspects, rig.count_settled, turnstile
+            )
         tasks = [asyncio.create_task(lane.run()) for lane in rig.of.values()]
         try:
             yield rig

@@ -127,7 +127,8 @@ def test_a_token_that_may_not_complete_is_told_and_polling_goes_on(tmp_path: Pat
                 clock.advance(seconds=wait.total_seconds())
             assert asked == [0, 1, 6, 21]
             assert shop.told() == [
-                f"shop: cannot complete: the token lacks the right ({code} ScopeMissing). Polling and delivery go on."
+                f"shop: cannot complete: the token lacks the right ({code} ScopeMissing). Polling and delivery go on. "
+                "See: eventferry status"
             ]
             assert shop.stored() == ids
             assert look(tmp_path, "SELECT count(*) FROM events WHERE ack_due_at IS NOT NULL OR ack_tries > 0") == [(0,)]

@@ -82,7 +82,7 @@ def test_an_odd_event_is_stored_as_it_came_delivered_and_completed_beside_the_ot
             claims = (await shop.store.deliveries.claim("hook", limit=9, lease=timedelta(minutes=1))).claims
             (data,) = [claim.delivery.event.data for claim in claims if claim.delivery.event.external_id == "5"]
             assert json.dumps(data)
-            await shop.store.deliveries.unclaim(claims)
+            await shop.store.deliveries.unclaim("hook", claims)
             assert await settle(shop.store, "hook") == 3
             await shop.acknowledge()
             assert shop.completed() == {before, "5", after}

@@ -115,8 +115,9 @@ def test_a_refused_token_is_asked_again_after_1_and_5_then_every_15_minutes_and_
             event_id = sim.upstream.add_sample()
             assert await minutes_of_requests(shop, clock, 60) == [0, 1, 6, 21, 36, 51]
             assert shop.told() == [
-                f"BuiltByBit refuses the token ({status} {code}): Ultimate ended, token deleted, Events scope missing, "
-                "or account restricted. Sales wait there, and the listener may be switched off."
+                f"shop: BuiltByBit refuses the token ({status} {code}): Ultimate ended, token deleted, Events scope "
+                "missing, or account restricted. Sales wait there, and the listener may be switched off. "
+                "See: eventferry status"
             ]
             assert look(tmp_path, "SELECT sink FROM deliveries") == [("mail",)]
             assert await settle(shop.store, "mail") == 1

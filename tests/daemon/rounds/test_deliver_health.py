@@ -142,14 +142,14 @@ def test_a_closed_sink_stops_keeps_what_waits_and_is_probed_after_a_while(tmp_pa
             assert len(sink.got) == 2
             assert burnt(tmp_path) == [0] * 5
             assert told(tmp_path) == [
-                "hook stopped: HTTP 410: gone. What it should get waits, nothing is lost. Mend it in the config and "
-                "restart, or: eventferry sinks resume hook"
+                "hook stopped: HTTP 410: gone. 5 deliveries wait, nothing is lost. Put a new URL into "
+                "/etc/eventferry/secrets/hook, then: sudo systemctl restart eventferry"
             ]
             sink.answer = accept
             await lanes.pass_time(clock, minutes=40)
             await until(lambda: lanes.settled == 7)
             await until(lambda: len(told(tmp_path)) == 2)
-            assert told(tmp_path)[1] == "hook works again."
+            assert told(tmp_path)[1].startswith("hook works again.")
 
     asyncio.run(scenario())
 
@@ -201,8 +201,8 @@ def test_two_broken_alert_sinks_do_not_keep_telling_each_other(tmp_path: Path) -
             await lanes.arrive(1, "one")
             for _ in range(60):
                 await lanes.pass_time(clock, seconds=30)
-            assert len(told(tmp_path)) == 2
-            assert len(one.got) + len(other.got) == 3
+            assert len(told(tmp_path)) == 1, "the message's own end is no news"
+            assert len(one.got) + len(other.got) == 2
 
     asyncio.run(scenario())
 

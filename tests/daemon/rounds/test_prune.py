@@ -7,6 +7,7 @@ from pathlib import Path
 
 from daemon.contract import Event, Incoming
 from daemon.rounds.alerts import Alerts
+from daemon.rounds.lane_news import LaneNews
 from daemon.rounds.prune import EVERY, STEP, Prune
 from daemon.store import Planned, Store
 from tests.daemon.rounds.world import Hand, arrive, look, opened, settle
@@ -15,7 +16,9 @@ KEEP = timedelta(days=180)
 
 
 def pruning(store: Store, **give_up_after: timedelta) -> Prune:
-    return Prune(store, Alerts(store, ["mail"], lambda names: None), keep=KEEP, give_up_after=give_up_after)
+    alerts = Alerts(store, ["mail"], lambda names: None)
+    news = {sink: LaneNews(sink, alerts) for sink in give_up_after}
+    return Prune(store, news, keep=KEEP, give_up_after=give_up_after)
 
 
 def count(folder: Path, table: str) -> int:
@@ -111,7 +114,10 @@ def test_what_waited_for_too_long_is_given_up_kept_and_told(tmp_path: Path) -> N
             ]
             ((data,),) = look(tmp_path, "SELECT data FROM events WHERE source = 'eventferry'")
             text = json.loads(data)["text"]
-            assert text == f"{STEP + 20} deliveries of hook waited for 1d12h and were given up. They are kept."
+            assert text == (
+                f"hook: {STEP + 20} deliveries were given up, the last because: waited longer than 1d12h. They are "
+                "kept. See: eventferry events --dead --sink hook"
+            )
             await prune()
             assert len(look(tmp_path, "SELECT 1 FROM events WHERE source = 'eventferry'")) == 1
 

@@ -47,6 +47,7 @@ async def opened(folder: Path, clock: Clock, sinks: Sequence[str] = ()) -> Async
     await store.database.open()
     try:
         await store.gates.load()
+        await store.paces.load()
         await store.sinks.enroll({name: Enrolled(name, "webhook", "settings") for name in sinks})
         yield store
     finally:
@@ -187,6 +188,7 @@ async def shop_of(
         memory=await store.sources.enroll(name),
         first_start=first_start,
         route=lambda event: tuple(sinks) if wants(event.kind) else (),
+        is_expected=wants,
         wake=wake,
         on_swept=on_swept,
     )

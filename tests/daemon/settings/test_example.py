@@ -9,7 +9,8 @@ import certifi
 import pytest
 from pydantic import BaseModel
 
-from daemon.quantities import parse_duration
+from daemon.people import PeopleSettings
+from daemon.quantities import parse_duration, parse_rate
 from daemon.settings import DaemonSettings, SinkCommon, SourceCommon, load
 from daemon.settings.model import table_model
 from daemon.settings.problems import keys_of
@@ -27,6 +28,12 @@ CREDENTIALS = {
     "shop_secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "shop_authorization": "Bearer 0123456789abcdef",
     "mail_password": "correct horse battery staple",
+    "bot_token": "0123456789.abcdef",
+    "phone_url": "tgram://123456789:0123456789abcdef/12345",
+    "team_url": "ntfy://0123456789abcdef",
+    "licences_password": "battery horse correct",
+    "licences_secret": "staple of the licences",
+    "panel_token": "0123456789abcdef-panel",
 }
 
 
@@ -58,15 +65,18 @@ def test_the_example_works_with_and_without_its_optional_keys(tmp_path: Path, ev
 
 def test_the_example_has_every_key_and_no_other() -> None:
     in_example = {section: set[str]() for section in ("daemon", "sources", "sinks")}
+    of_kind: dict[tuple[str, str], set[str]] = {}
     for section, table in tables(COMMENTED_KEY.sub("", TEXT)):
         model = model_of(section, table)
-        common = keys_of(SinkCommon).keys() if section == "sinks" else set[str]()
-        assert keys_of(model).keys() - common <= table.keys(), table
+        common = {*keys_of(SinkCommon), *keys_of(PeopleSettings)} if section == "sinks" else set[str]()
+        missing = of_kind.setdefault((section, table.get("type", "")), set(keys_of(model)) - set(common))
+        missing.difference_update(table)
         assert table.keys() <= keys_of(model).keys(), table
         in_example[section] |= table.keys()
+    assert {kind: missing for kind, missing in of_kind.items() if missing} == {}
     assert in_example["daemon"] == keys_of(DaemonSettings).keys()
     assert keys_of(SourceCommon).keys() <= in_example["sources"]
-    assert keys_of(SinkCommon).keys() <= in_example["sinks"]
+    assert keys_of(SinkCommon).keys() | keys_of(PeopleSettings).keys() <= in_example["sinks"]
 
 
 def test_the_example_shows_every_kind() -> None:
@@ -109,6 +119,6 @@ def understood(value: Any) -> Any:
     if isinstance(value, list):
         return [understood(entry) for entry in value]
     try:
-        return parse_duration(value)
+        return parse_rate(value) if isinstance(value, str) and "/" in value else parse_duration(value)
     except ValueError:
         return value

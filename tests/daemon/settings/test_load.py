@@ -149,6 +149,14 @@ class CountingKinds(SinkKinds):
         return super().load(name)
 
 
+def test_a_former_name_is_taken_from_who_has_it_no_more(load_text: Load, good: str) -> None:
+    renamed = good.replace('type = "discord"', 'type = "discord"\nrenamed_from = "purchases"')
+    renamed = renamed.replace('type = "builtbybit"', 'type = "builtbybit"\nrenamed_from = "purchases"')
+    settings = load_text(renamed).settings
+    assert settings.sinks["sales"].renamed_from == settings.sources["bbb"].renamed_from == "purchases"
+    assert settings.sinks["archive"].renamed_from is None
+
+
 def test_only_the_kinds_in_use_are_imported(load_text: Load, good: str) -> None:
     load_text(good)
     kinds = CountingKinds()
@@ -179,6 +187,9 @@ def test_the_config_is_the_one_named_else_the_first_there_is(tmp_path: Path, mon
 def test_alerts_to_nobody_or_to_one_sink_draw_a_warning(load_text: Load, good: str) -> None:
     (warning,) = load_text(good.replace('alerts = ["sales", "archive"]', "")).warnings
     assert warning.startswith("daemon.alerts names no sink")
+    same = good.replace('"sales", "archive"', '"sales", "again"')
+    (warning,) = load_text(f'{same}[sinks.again]\ntype = "discord"\nurl = "cred:discord"\n').warnings
+    assert "with one and the same URL: when that is gone, nobody hears of it" in warning
     (warning,) = load_text(good.replace('"sales", "archive"', '"sales", "sales"')).warnings
     assert warning.startswith("daemon.alerts names only sales")
 

@@ -21,6 +21,7 @@ url = "https://user:canary-password@x.example/canary-path-7d3f"
 secret = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5"
 headers = { "X.Key" = "canary-header-1", Other = "env:SOME_HEADER" }
 events = ["purchase", "!*test"]
+where = "final_price|float >= 5"
 concurrency = 7
 retries = ["1s", "1h30m"]
 
@@ -47,9 +48,10 @@ def test_the_config_in_force_is_shown_without_secrets(load_text: Load, good: str
     assert shown["sources"]["bbb"]["poll"] == "30s"
     hook = shown["sinks"]["hook"]
     assert next(iter(hook)) == "type"
-    assert (hook["url"], hook["secret"]) == ("***", "***")
+    assert (hook["url"], hook["secret"]) == ("***", ["***"])
     assert hook["headers"] == {"X.Key": "***", "other": "***"}
     assert hook["events"] == ["purchase", "!*test"]
+    assert hook["where"] == "final_price|float >= 5"
     assert hook["concurrency"] == 7
     assert hook["retries"] == ["1s", "1h30m"]
     assert shown["sinks"]["mail"]["from"] == "a@example.com"

@@ -40,6 +40,20 @@ CHANGES = [
     ("[sinks.sales]", "[sinks.my-sales]", "config.toml:8: sinks.my-sales: the name of a sink"),
     ("[sinks.sales]", f"[sinks.{'s' * 33}]", "config.toml:8: sinks.sssss"),
     ("[sinks.sales]", '[sinks."a\\nb"]', 'config.toml:8: sinks."a\\nb": the name of a sink'),
+    (
+        'type = "discord"',
+        'type = "discord"\nrenamed_from = "archive"',
+        "config.toml:10: sinks.sales.renamed_from: archive is still in the config; a former name belongs to nobody",
+    ),
+    ('type = "discord"', 'type = "discord"\nrenamed_from = "sales"', "sinks.sales.renamed_from: sales is still in"),
+    ('type = "discord"', 'type = "discord"\nrenamed_from = "Old Name"', "never was the name of a sink; write the one"),
+    ('type = "builtbybit"', 'type = "builtbybit"\nrenamed_from = "eventferry"', "never was the name of a source"),
+    (
+        'type = "file"',
+        'type = "file"\npath = "a"\nrenamed_from = "old"\n[sinks.third]\ntype = "console"\nrenamed_from = "old"\n'
+        '[sinks.fourth]\ntype = "file"',
+        "sinks.third.renamed_from: archive was renamed from old as well; it can go to one only",
+    ),
     ("[sources.bbb]", "[sources.BBB]", "config.toml:4: sources.BBB: the name of a source"),
     ("[sources.bbb]", "[sources.eventferry]", "config.toml:4: sources.eventferry: this name is Eventferry's own"),
     ("[sinks.sales]", "[sinks]\nx = 5\n[sinks.sales]", "config.toml:9: sinks.x: must be a table: [sinks.x]"),
@@ -107,6 +121,8 @@ CHANGES = [
     ("url =", "events = []\nurl =", "config.toml:10: sinks.sales.events: empty; leave the key out for every event"),
     ("url =", 'events = ["a", "!"]\nurl =', 'config.toml:10: sinks.sales.events: pattern 2 has nothing after its "!"'),
     ("url =", 'events = ["[a"]\nurl =', 'config.toml:10: sinks.sales.events: pattern 1 has a "[" without its "]"'),
+    ("url =", 'where = "a = 1"\nurl =', "config.toml:10: sinks.sales.where: line 1 of the condition: '=' is not"),
+    ("url =", "where = 5\nurl =", 'config.toml:10: sinks.sales.where: must be text, such as "final_price|float >= 5"'),
     ("url =", 'title = "{{ a"\nurl =', "config.toml:10: sinks.sales.title: line 1 of the template: unexpected end"),
     ("url =", "title = 5\nurl =", "config.toml:10: sinks.sales.title: must be text, with {{ }} around"),
     # secrets
@@ -275,6 +291,8 @@ TABLES: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
         SinkKinds().load("email").settings,
         {"type": '"email"', "host": '"mail.example"', "from": '"a@example.com"', "to": '["b@example.com"]'},
     ),
+    "sinks.phone": (SinkKinds().load("apprise").settings, {"type": '"apprise"', "url": '"cred:phone"'}),
+    "sinks.roles": (SinkKinds().load("command").settings, {"type": '"command"', "command": '["/bin/true"]'}),
     "sinks.archive": (SinkKinds().load("file").settings, {"type": '"file"', "path": '"x"'}),
     "sinks.screen": (SinkKinds().load("console").settings, {"type": '"console"'}),
 }

@@ -149,7 +149,7 @@ async def test_what_was_claimed_and_not_sent_can_be_given_back(make_store: Store
         await add(store, planned(1, "hook"), planned(2, "hook"))
         first, second = await claim(store)
         await record(store, attempted(second, Delivered(), clock()))
-        await store.deliveries.unclaim([first, second])
+        await store.deliveries.unclaim("hook", [first, second])
         assert await rows(store, "SELECT state, due_at IS NULL, claimed_at FROM deliveries ORDER BY id") == [
             ("waiting", 0, None),
             ("delivered", 1, None),

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy
@@ -14,15 +15,27 @@ from sqlalchemy.dialects import postgresql
 
 from daemon import store as package
 from daemon.contract import Delivered, TryLater, Unidentified
+from daemon.gathering import Gathering
 from daemon.lane import resumed
-from daemon.store import EventFilter, Selection, Store
+from daemon.quantities import Rate
+from daemon.store import Enrolled, EventFilter, Selection, Store
+from daemon.timing import parse_digest, parse_quiet_hours
 from tests.ledger import LEASE, NOON, Stores, add, attempted, claim, enroll, planned, record, send, story
 
 MINUTE = timedelta(minutes=1)
 SETTLED = 3000
 
+UTC = ZoneInfo("UTC")
+BURST = Gathering(None, Rate(2, MINUTE), None, UTC)
+DIGEST = Gathering(parse_digest("09:00"), None, None, UTC)
+QUIET = Gathering(None, None, parse_quiet_hours("11:00-13:00"), UTC)
+
 ROUNDS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "claim": lambda store: store.deliveries.claim("hook", limit=4, lease=LEASE),
+    "claim for people": lambda store: store.deliveries.claim("post", limit=4, lease=LEASE, gathering=BURST),
+    "keep back for a digest": lambda store: store.deliveries.claim("post", limit=4, lease=LEASE, gathering=DIGEST),
+    "keep back in quiet hours": lambda store: store.deliveries.claim("post", limit=4, lease=LEASE, gathering=QUIET),
+    "plan anew": lambda store: store.sinks.enroll({"post": Enrolled("post", "email", "{}", DIGEST)}),
     "probe": lambda store: store.deliveries.claim_probe("hook", last_probed=3, lease=LEASE),
     "suspect": lambda store: store.deliveries.claim_suspect("hook", SETTLED + 1, lease=LEASE),
     "start": lambda store: store.deliveries.void_claims(),
@@ -33,6 +46,8 @@ ROUNDS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "done": lambda store: store.acknowledgements.done("builtbybit", ["w1", "w2"]),
     "gone": lambda store: store.acknowledgements.gone("builtbybit", listed=set(), stored_before=NOON + MINUTE),
     "add": lambda store: add(store, planned("w1", "hook"), planned("new", "hook")),
+    "report": lambda store: store.figures.between(NOON, NOON + MINUTE),
+    "reported": lambda store: store.figures.reported_until("hook"),
     "give up": lambda store: store.pruning.give_up_waiting("hook", after=-MINUTE, limit=100),
     "prune": lambda store: store.pruning.step(keep=timedelta(), from_id=10, limit=100),
 }
@@ -45,7 +60,7 @@ async def fill(store: Store) -> None:
     while await send(store):
         pass
     await store.acknowledgements.done("builtbybit", [f"s{number}" for number in range(SETTLED)])
-    await add(store, *(planned(f"w{number}", "hook", "mail") for number in range(20)))
+    await add(store, *(planned(f"w{number}", "hook", "mail", "post") for number in range(20)))
 
 
 def statements_of(store: Store) -> list[tuple[str, Any]]:
@@ -97,6 +112,8 @@ def explained(path: Path, seen: list[tuple[str, Any]]) -> dict[str, list[str]]:
     [
         ("claim", "SEARCH deliveries USING INDEX ix_deliveries_due (sink=? AND due_at<?)"),
         ("claim", "SEARCH deliveries USING INDEX ix_deliveries_due (sink=?)"),  # when to look again
+        ("claim for people", "SEARCH deliveries USING INDEX ix_deliveries_due (sink=? AND due_at<?)"),
+        ("plan anew", "SEARCH deliveries USING INDEX ix_deliveries_due (sink=? AND due_at>?)"),
         ("probe", "SEARCH deliveries USING INDEX ix_deliveries_due (sink=?)"),
         ("due", "SEARCH events USING INDEX ix_events_unacknowledged (source=?)"),
         ("due", "SEARCH tombstones USING COVERING INDEX ix_tombstones_relisted (source=? AND ack_due_at>?)"),
@@ -169,7 +186,7 @@ async def everything_else(store: Store) -> None:
     await store.sources.set_paused(False)
     await add(store, planned("w1", data={}), planned("m", "mail"), aside=[Unidentified("{}", "")], cursor="x")
     (one, *_) = await claim(store, "mail", limit=1)
-    await store.deliveries.unclaim([one])
+    await store.deliveries.unclaim("mail", [one])
     (one, *_) = await claim(store, "mail", limit=1)
     await record(store, attempted(one, Delivered(), NOON, progress={"a": 1}), sink="mail", release=True)
     await store.acknowledgements.unclear("builtbybit", ["w1"], "")
@@ -178,6 +195,16 @@ async def everything_else(store: Store) -> None:
     await store.gates.load()
     await store.notices.is_news("x", again_after=None)
     await store.notices.is_over("x")
+    await store.notices.is_news("y", again_after=MINUTE, turn="stopped", at_most_every=MINUTE)
+    await store.notices.dead_letters("z", "hook", at_most_every=MINUTE)
+    await store.events.add_own("test.purchase", "t1", {}, [])
+    (one,) = (await store.trials.claim("t1", "mail", lease=MINUTE)).claims
+    await store.trials.conclude(one.row_id)
+    await store.orphans.waiting("hook")
+    await store.orphans.owed(but_sinks=["hook"], but_sources=["builtbybit"])
+    await store.orphans.discard("nosuch", sink=True, source=True)
+    await store.renames.carry_out({"post": "mail"}, {"market": "builtbybit"})
+    await store.renames.carry_out({"mail": "post"}, {"builtbybit": "market"})
     selection = Selection(keys=["builtbybit:s1", "s2"], sinks=["hook"], states=["delivered"], since=NOON)
     await store.replays.matching(selection)
     await store.replays.replay(selection, add_to=["new"])

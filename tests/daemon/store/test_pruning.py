@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from daemon.contract import Rejected, TryLater, Unidentified
 from daemon.store import Selection, Store
 from daemon.store.pruning import TOMBSTONES_KEPT, Pruned
-from tests.ledger import ManualClock, Stores, add, claim, planned, rows, send, story
+from daemon.tables import deliveries
+from tests.ledger import NOON, ManualClock, Stores, add, claim, planned, rows, send, story
 
 KEEP = timedelta(days=180)
 MONTH = timedelta(days=30)
@@ -216,3 +218,17 @@ async def test_what_a_person_asked_for_again_waits_as_long_as_if_it_were_new(
         clock.advance(days=31)
         for sink in ("hook", "mail"):
             assert await store.pruning.give_up_waiting(sink, after=MONTH, limit=10) == 1
+
+
+@story
+async def test_what_waits_for_a_digest_is_not_given_up_before_it(make_store: Stores, clock: ManualClock) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        due = NOON + timedelta(days=7)
+        await store.database.write(
+            lambda connection, _: connection.execute(update(deliveries).values(gathered="digest", due_at=due))
+        )
+        clock.advance(days=6)
+        assert await store.pruning.give_up_waiting("hook", after=timedelta(days=1), limit=10) == 0
+        clock.advance(days=2)
+        assert await store.pruning.give_up_waiting("hook", after=timedelta(days=1), limit=10) == 1

@@ -171,3 +171,15 @@ async def test_what_is_sent_on_request_is_told_apart(make_store: Stores) -> None
         (one,) = await claim(store)
         assert (one.delivery.replays, one.delivery.attempt) == (1, 1)
         assert await rows(store, "SELECT reason FROM deliveries") == ["sent on request"]
+
+
+@story
+async def test_what_waited_to_be_told_with_others_is_replayed_singly(make_store: Stores) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        await send(store)
+        await store.database.write(
+            lambda connection, _: connection.exec_driver_sql("UPDATE deliveries SET gathered = 'digest'")
+        )
+        await store.replays.replay(Selection())
+        assert await rows(store, "SELECT state, gathered FROM deliveries") == [("waiting", None)]

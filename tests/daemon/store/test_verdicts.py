@@ -133,7 +133,7 @@ async def test_progress_is_given_back_at_the_next_attempt(make_store: Stores, cl
             claims = await claim(store)
             seen.append([one.delivery.progress for one in claims])
             await record(store, attempted(claims[0], TryLater("450"), clock(), progress=progress))
-            await store.deliveries.unclaim(claims[1:])
+            await store.deliveries.unclaim("hook", claims[1:])
             clock.advance(hours=1)
         seen.append([one.delivery.progress for one in await claim(store)])
     # The untouched one is claimed first from the second round on: it fell due earlier.
