@@ -52,7 +52,7 @@ run: $(READY) ## Run the daemon with ./config.toml or /etc/eventferry/config.tom
 	@$(VENV)/bin/eventferry run
 
 test: $(DEV) ## Run the tests
-	@$(VENV)/bin/pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(VENV)/bin/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV) ## Run the static checks: format, ruff, mypy --strict, import contracts
 	@$(VENV)/bin/ruff format --check .

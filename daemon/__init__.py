@@ -1,3 +1,3 @@
 """Eventferry: carries API events to where their owner wants them, and loses none."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from daemon.contract import Event
-from daemon.expression import RenderFailed
+from daemon.expression import ConfigText, RenderFailed
 from daemon.expression.comparison import understand_all
 from daemon.expression.value import Value
 
@@ -26,13 +25,13 @@ class Decision(NamedTuple):
     """The condition could not be worked out, so the event is taken rather than lost."""
 
 
-class Condition:
+class Condition(ConfigText):
     """An expression that an event meets or not, understood when the config is read."""
 
-    __slots__ = ("_parts", "_text", "source")
+    __slots__ = ("_parts", "_text")
 
     def __init__(self, source: str) -> None:
-        self.source = source.strip()
+        super().__init__(source.strip())
         self._parts = understand_all(self.source)
         self._text = " and ".join(part.text for part in self._parts)
 
@@ -52,56 +51,21 @@ class Condition:
             return Decision(True, f"taken, since nobody can tell whether it meets {doubt}", is_doubtful=True)
         return Decision(True, f"meets {self._text}")
 
-    def __repr__(self) -> str:
-        return f"Condition({self.source!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Condition) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash(self.source)
-
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda condition: condition.source, return_schema=core_schema.str_schema()
-            ),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"type": "string"}
-
-    @classmethod
-    def _validate(cls, value: Any) -> "Condition":
-        if isinstance(value, Condition):
-            return value
+    def require_source(cls, value: Any) -> str:
+        """Text that says something, of at most LONGEST_CONDITION characters. Raises PydanticCustomError."""
         if not isinstance(value, str) or not value.strip():
             raise PydanticCustomError("template", 'must be text, such as "final_price|float >= 5"')
         if len(value) > LONGEST_CONDITION:
             raise PydanticCustomError("template", "longer than {most} characters", {"most": LONGEST_CONDITION})
-        return cls(value)
+        return value
 
 
 def _look_up(event: Event, name: str) -> Any:
     """What a name stands for, as in templates: a placeholder, else what every event has."""
     if isinstance(event.data, Mapping) and name in event.data:
         return event.data[name]
-    match name:
-        case "trigger":
-            return event.trigger
-        case "event_id":
-            return event.external_id
-        case "listener_id":
-            return event.channel
-        case "source":
-            return event.source
-        case _:
-            return None
+    return event.facts.get(name)
 
 
 def _seen(values: Mapping[str, Any]) -> str:

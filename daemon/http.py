@@ -65,9 +65,9 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
 class Http:
     """One peer's HTTP client: its own connections, no cookies, no redirects, no environment."""
 
-    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None) -> None:
+    def __init__(self, *, proxy: str | None = None) -> None:
         self._proxy = proxy
-        self._ca_file = ca_file
+        self._ca_file: Path | None = None
         self._session: aiohttp.ClientSession | None = None
 
     def trust(self, ca_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""What follows from an outcome for the sink: its health, its pace, what may go out now (pure)."""
+"""What follows from an outcome for the sink: its health, how fast it goes, what may go out now (pure)."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta

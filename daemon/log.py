@@ -25,7 +25,8 @@ from daemon.redaction import MASK, redact
 
 _OURS = "eventferry"
 """Parent of all our loggers. Other people's stay at WARNING: httpx logs URLs at INFO."""
-_LONGEST_VALUE = 256
+LONGEST_VALUE = 256
+"""Characters; what is longer is cut off."""
 _LONGEST_TRACEBACK = 16 * 1024
 _MOST_ITEMS, _DEEPEST = 50, 4
 _MOST_WAITING = 2000
@@ -131,7 +132,7 @@ def _clean_for_console(logger: Any, method: str, values: EventDict) -> EventDict
     clean = _clean(logger, method, values)
     for key in ("exception", "stack"):
         if key in clean:
-            clean[f"{key}_end"] = clean.pop(key)[-_LONGEST_VALUE:]
+            clean[f"{key}_end"] = clean.pop(key)[-LONGEST_VALUE:]
     return cast(EventDict, _each_text(clean))
 
 
@@ -163,7 +164,7 @@ def _safe(value: Any, key: str = "", depth: int = 0) -> Any:
 
 def _short(text: str) -> str:
     scrubbed = scrub(text)
-    return scrubbed if len(scrubbed) <= _LONGEST_VALUE else scrubbed[: _LONGEST_VALUE - 1] + "…"
+    return scrubbed if len(scrubbed) <= LONGEST_VALUE else scrubbed[: LONGEST_VALUE - 1] + "…"
 
 
 def _json(values: Any, **options: Any) -> str:

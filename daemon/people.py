@@ -1,14 +1,16 @@
 """What can be set for every sink whose receivers are people: what they may see, in which words, and when."""
 
+import re
 import zoneinfo
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from daemon.quantities import Rate
 from daemon.timing import Burst, Digest, QuietHours
 
+Audience = Literal["public", "full"]
 Every = Literal["daily", "weekly", "monthly"]
 
 
@@ -17,9 +19,9 @@ class PeopleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    audience: Literal["public", "full"] = "public"
+    audience: Audience = "public"
     """Who reads it: "public" is told neither buyer nor price, "full" all that the event holds."""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: str = "USD"
     """The currency of prices that come without one."""
     timezone: str = ""
     """In which zone times are shown. Empty: that of `[daemon]`, which the daemon fills in."""
@@ -31,6 +33,13 @@ class PeopleSettings(BaseModel):
     """When nobody wants to be told, such as "22:00-07:00"; what waits then comes as one message."""
     report: Every | None = None
     """How often it is told, at 9:00 of the first day after, what was sold and how deliveries went. Left out: never."""
+
+    @field_validator("currency")
+    @classmethod
+    def _currency_is_a_code(cls, currency: str) -> str:
+        if not re.fullmatch(r"[A-Z]{3}", currency):
+            raise ValueError('must be three capital letters, such as "EUR"')
+        return currency
 
     @field_validator("timezone")
     @classmethod

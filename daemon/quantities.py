@@ -42,7 +42,7 @@ def span(duration: timedelta) -> str:
     """Tell people about how long something took: "40 seconds", "10 minutes", "3 days"."""
     seconds = max(0, int(duration.total_seconds()))
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= 2 * length or unit == "minute" and seconds >= length:
+        if seconds >= 2 * length or (unit == "minute" and seconds >= length):
             return f"{seconds // length} {unit}{'s' if seconds >= 2 * length else ''}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 

@@ -3,7 +3,8 @@
 import base64
 import json
 import re
-from urllib.parse import quote
+from html import escape
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _SMALLEST_REDACTED = 6
@@ -66,7 +67,9 @@ class _Known:
 
 def _written(value: str) -> set[str]:
     in_json = json.dumps(value)[1:-1]
-    return {value, quote(value, safe=""), quote(value), in_json, in_json.replace("/", "\\/")}
+    in_url = {quote(value, safe=""), quote(value), quote_plus(value), quote_plus(value, safe="*")}
+    in_utf8 = json.dumps(value, ensure_ascii=False)[1:-1]
+    return {value, *in_url, in_json, in_json.replace("/", "\\/"), in_utf8, escape(value)}
 
 
 def _based(value: str) -> set[str]:

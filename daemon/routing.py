@@ -59,7 +59,7 @@ class Rule:
         if not wanted or self.where is None:
             return Decision(wanted, why)
         met = self.where.decide(event)
-        return met._replace(explanation=f"{why}, {met.explanation}")
+        return met._replace(explanation=f"{why if self.filter.patterns else 'any trigger'}, {met.explanation}")
 
 
 def parse_rule(patterns: Sequence[str] | None, where: Condition | None) -> Rule:

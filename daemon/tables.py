@@ -170,7 +170,7 @@ sinks = sa.Table(
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
-"""`lane`: health and pace as `daemon.lane` writes them; `fingerprint`: keyed hash of the settings."""
+"""`lane`: health and speed as `daemon.lane` writes them; `fingerprint`: keyed hash of the settings."""
 
 sources = sa.Table(
     "sources",
@@ -225,7 +225,8 @@ meta = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-"""Facts about this database: install id, whether everything is paused, backlog at first start."""
+"""Facts about this database: install id, whether everything is paused, backlog at first start, former names; of each
+sink, which report it got last and how many messages of a burst went out."""
 
 notices = sa.Table(
     "notices",

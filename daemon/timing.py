@@ -24,6 +24,10 @@ Zone = ZoneInfo | None
 """None stands for this machine's."""
 
 
+_CLOCK_CHANGE = timedelta(hours=3)
+"""No zone sets its clock by more at once, but for days that were left out of calendars."""
+
+
 @dataclass(frozen=True, slots=True)
 class DigestTimes:
     """The moments at which one message tells all that happened since the last."""
@@ -36,16 +40,25 @@ class DigestTimes:
     def next(self, after: datetime, zone: Zone) -> datetime:
         """The first moment later than `after`, in UTC.
 
-        A time of day that the clock skips comes as much later as it was set. Raises ValueError if none ever comes.
+        A time of day that the clock skips comes as much later as it was set, one that it shows twice comes the first
+        time. Raises ValueError if none ever comes.
         """
-        wall = after.astimezone(zone).replace(tzinfo=UTC)
+        offsets = {(after + around).astimezone(zone).utcoffset() for around in (-_CLOCK_CHANGE, _CLOCK_CHANGE)}
+        # While clocks change, what the wall shows later may have come earlier.
+        around = _CLOCK_CHANGE if len(offsets) > 1 else timedelta()
+        wall = after.astimezone(zone).replace(tzinfo=UTC) - around
+        dues: list[datetime] = []
         while found := self._trigger.get_next_fire_time(None, wall + timedelta(microseconds=1)):
-            for fold in (0, 1):
-                due: datetime = found.replace(tzinfo=zone, fold=fold).astimezone(UTC)
-                if due > after:
-                    return due
+            due = found.replace(tzinfo=zone).astimezone(UTC)
+            if dues and due > dues[0] + around:
+                break
+            dues += [due] if due > after else []
+            if dues and not around:
+                break
             wall = found
-        raise ValueError("never comes")
+        if not dues:
+            raise ValueError("never comes")
+        return min(dues)
 
     def __str__(self) -> str:
         return self.text

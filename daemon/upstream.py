@@ -23,7 +23,7 @@ JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Polling:
     """How often a source is asked."""
 
     poll: timedelta
@@ -54,16 +54,16 @@ def after_success(upstream: Upstream, *, now: datetime) -> Upstream:
     return replace(upstream, since=since, health="ok", reason="", failures=0, slowness=slowness)
 
 
-def after_sweep(upstream: Upstream, *, new: int, pace: Pace, now: datetime) -> Upstream:
+def after_sweep(upstream: Upstream, *, new: int, polling: Polling, now: datetime) -> Upstream:
     """A whole sweep went well and brought so many new events."""
     calm = after_success(upstream, now=now)
     if new:
-        return replace(calm, interval=pace.poll_min, last_new_at=now)
-    interval = _interval(calm, pace)
-    if interval < pace.poll:
-        interval = min(interval * COOLING, pace.poll)
-    elif pace.poll_max is not None and (calm.last_new_at is None or now - calm.last_new_at >= IDLE_AFTER):
-        interval = min(interval * IDLE_COOLING, pace.poll_max)
+        return replace(calm, interval=polling.poll_min, last_new_at=now)
+    interval = _interval(calm, polling)
+    if interval < polling.poll:
+        interval = min(interval * COOLING, polling.poll)
+    elif polling.poll_max is not None and (calm.last_new_at is None or now - calm.last_new_at >= IDLE_AFTER):
+        interval = min(interval * IDLE_COOLING, polling.poll_max)
     return replace(calm, interval=interval, last_new_at=calm.last_new_at or now)
 
 
@@ -87,14 +87,14 @@ def after_trouble(upstream: Upstream, trouble: SourceTrouble, *, now: datetime) 
     )
 
 
-def next_sweep(upstream: Upstream, *, pace: Pace, spread: float) -> timedelta:
+def next_sweep(upstream: Upstream, *, polling: Polling, spread: float) -> timedelta:
     """How long to wait after a good sweep. `spread` is chance, 0 to 1."""
-    return _interval(upstream, pace) * upstream.slowness * (1 - JITTER + 2 * JITTER * spread)
+    return _interval(upstream, polling) * upstream.slowness * (1 - JITTER + 2 * JITTER * spread)
 
 
-def _interval(upstream: Upstream, pace: Pace) -> timedelta:
+def _interval(upstream: Upstream, polling: Polling) -> timedelta:
     """The present interval, within what is configured now."""
-    return min(max(upstream.interval or pace.poll, pace.poll_min), pace.poll_max or pace.poll)
+    return min(max(upstream.interval or polling.poll, polling.poll_min), polling.poll_max or polling.poll)
 
 
 def next_try(upstream: Upstream, trouble: SourceTrouble, *, now: datetime, spread: float) -> timedelta:

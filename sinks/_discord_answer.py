@@ -65,11 +65,13 @@ def _throttled(answer: Answer, document: dict[str, Any], now: datetime) -> TryLa
     asked = retry_after(answer.headers, now)
     if not document:
         return TryLater(
-            "HTTP 429, not from Discord itself: this address is held back", max(asked or _EDGE_WAIT, _EDGE_WAIT), True
+            "HTTP 429, not from Discord itself: this address is held back",
+            max(asked or _EDGE_WAIT, _EDGE_WAIT),
+            throttled=True,
         )
     waits = [wait for wait in (_seconds(document.get("retry_after")), asked) if wait]
     whose = "all webhooks here" if document.get("global") is True else "this webhook"
-    return TryLater(f"Discord's rate limit for {whose}", max(waits, default=_UNKNOWN_WAIT), True)
+    return TryLater(f"Discord's rate limit for {whose}", max(waits, default=_UNKNOWN_WAIT), throttled=True)
 
 
 def holds(answer: Answer, outcome: Outcome, pace: str) -> dict[str, timedelta]:

@@ -8,10 +8,11 @@ from typing import Any
 from discord_webhook import DiscordEmbed, DiscordWebhook
 
 from daemon.contract import Event, Summary
+from daemon.expression import clean, cut, cut_markdown, markdown, one_line, units
 from sinks._discord_settings import DiscordSettings
-from sinks._layout import Field, Message, Topic, compose, filled
+from sinks._layout import Message, compose, filled
+from sinks._placeholders import Field, Topic
 from sinks._summary import Line, summarize
-from sinks._text import clean, cut, cut_markdown, markdown, one_line, units
 
 # https://docs.discord.com/developers/resources/message#embed-object-embed-limits
 TITLE, DESCRIPTION, FIELD_NAME, FIELD_VALUE, FOOTER = 256, 4096, 256, 1024, 256

@@ -7,13 +7,12 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from daemon.expression import HtmlTemplate, TextTemplate
-from daemon.http import tls_context
 from daemon.people import PeopleSettings
 from daemon.quantities import Rate
 from daemon.redaction import remember
-from daemon.secrets import ConfigPath, Secret
+from daemon.secrets import Secret
 from daemon.timing import Burst
-from sinks._http import SHORTEST_TOKEN, Timeout
+from sinks._http import SHORTEST_TOKEN, CaFile, Timeout
 
 _ADDRESS = re.compile(
     r"(?=.{3,254}$)(?!.*=\?)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -37,7 +36,7 @@ class EmailSettings(PeopleSettings):
     subject: TextTemplate | None = None
     body: TextTemplate | None = None
     html: HtmlTemplate | None = None
-    ca_file: ConfigPath | None = None
+    ca_file: CaFile | None = None
     burst: Burst = Rate(20, timedelta(hours=1))
     timeout: Timeout = timedelta(seconds=30)
 
@@ -66,15 +65,6 @@ class EmailSettings(PeopleSettings):
         if username is not None and "@" not in username and len(username) >= SHORTEST_TOKEN:
             remember(username)
         return username
-
-    @field_validator("ca_file")
-    @classmethod
-    def _ca_file_holds_certificates(cls, ca_file: ConfigPath | None) -> ConfigPath | None:
-        try:
-            tls_context(ca_file)
-        except OSError:
-            raise ValueError("cannot be read as a PEM file of certificates") from None
-        return ca_file
 
     @model_validator(mode="after")
     def _login_is_whole_and_safe(self) -> "EmailSettings":

@@ -22,9 +22,8 @@ def envelope(event: Event) -> dict[str, Any]:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     moment = event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    is_test = event.is_test
     document = {
-        "type": event.trigger if is_test else event.kind,
+        "type": event.trigger,
         "timestamp": moment.removesuffix("+00:00") + "Z",
         "data": storable(event.data),
         "source": event.source,
@@ -32,7 +31,7 @@ def envelope(event: Event) -> dict[str, Any]:
         "listener_id": event.channel,
         "key": event.key,
     }
-    if is_test:
+    if event.is_test:
         document["test"] = True
     return document
 

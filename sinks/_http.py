@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import responses
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import httpx
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
-from daemon.http import Answer, CallFailed, retry_after
+from daemon.expression import clean, cut, one_line
+from daemon.http import Answer, CallFailed, retry_after, tls_context
 from daemon.quantities import Duration
 from daemon.redaction import redact, remember
-from sinks._text import clean, cut, one_line
+from daemon.secrets import ConfigPath
 
 ANSWER_LIMIT = 16 * 1024
 """No more of an answer is read, in bytes."""
@@ -35,6 +37,18 @@ SHORTEST_TOKEN = 16
 _NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
 """Names that lead nowhere on the internet: RFC 6761, 6762, 8375; ICANN keeps .internal free; .lan is custom."""
 _DISCORD_HOST = re.compile(r"(?:.+\.)?discord(?:app)?\.com\.?")
+
+
+def _holds_certificates(path: Path) -> Path:
+    try:
+        tls_context(path)
+    except OSError:
+        raise ValueError("cannot be read as a PEM file of certificates") from None
+    return path
+
+
+CaFile = Annotated[ConfigPath, AfterValidator(_holds_certificates)]
+"""A PEM file of the authorities to trust instead of the system's."""
 
 
 def judge(answer: Answer, now: datetime) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 
 from daemon import log
 from daemon.contract import Event
-from daemon.expression import Locale, RenderFailed, Template, stars_text
+from daemon.expression import Locale, RenderFailed, TextTemplate, cut, one_line, stars_text
 from daemon.people import PeopleSettings
 from daemon.placeholders import CURRENCY, ITEM, ITEM_ID, PRICE, STARS, by_name
 from sinks import _audience
@@ -32,9 +32,6 @@ from sinks._placeholders import (
     text_names,
     topic_of,
 )
-from sinks._text import cut, one_line
-
-__all__ = ["EVERYTHING", "Field", "Message", "Topic", "compose", "filled", "template_values", "topic_of"]
 
 _TITLES: Mapping[Topic, str] = {
     "purchase": "New purchase",
@@ -116,10 +113,7 @@ def template_values(event: Event, people: PeopleSettings) -> dict[str, Any]:
     placeholders = _audience.visible(event, people) if isinstance(event.data, Mapping) else {}
     currency = next((placeholders[name] for name in CURRENCY if placeholders.get(name)), people.currency)
     return {
-        "event_id": event.external_id,
-        "listener_id": event.channel,
-        "source": event.source,
-        "trigger": event.trigger,
+        **event.facts,
         "occurred_at": event.occurred_at,
         "test": event.is_test,
         "currency": currency,
@@ -132,7 +126,7 @@ def locale_of(people: PeopleSettings) -> Locale:
     return Locale(people.currency, people.timezone)
 
 
-def filled(template: Template | None, event: Event, people: PeopleSettings, otherwise: str) -> str:
+def filled(template: TextTemplate | None, event: Event, people: PeopleSettings, otherwise: str) -> str:
     """What the operator's template makes of an event, escaped for the template's place.
 
     `otherwise` stands in, as it is, where there is no template, where it comes out empty, and where it fails: that is

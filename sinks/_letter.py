@@ -1,12 +1,12 @@
 """An event, and several events told together, as plain text for people."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from textwrap import indent
-from zoneinfo import ZoneInfo
 
+from daemon.expression import local
 from daemon.people import PeopleSettings
-from sinks._layout import Field, Message
+from sinks._layout import Message
+from sinks._placeholders import Field
 from sinks._summary import Line, Overview
 
 MOST_LINES = 500
@@ -41,7 +41,7 @@ def field_line(field: Field) -> str:
 
 def signature(of: Message | Overview, people: PeopleSettings) -> str:
     """When it happened, on the readers' clocks, and the id by which a repeat is known."""
-    return f"{_stamp(of.occurred_at, people)}, {of.key}"
+    return f"{local(of.occurred_at, people.timezone):%Y-%m-%d %H:%M:%S %Z}, {of.key}"
 
 
 def _listed(lines: tuple[Line, ...], room: int) -> Iterator[str]:
@@ -58,7 +58,3 @@ def _listed(lines: tuple[Line, ...], room: int) -> Iterator[str]:
 
 def _linked(text: str, link: str | None) -> str:
     return f"{text} <{link}>" if link and link != text else text
-
-
-def _stamp(moment: datetime, people: PeopleSettings) -> str:
-    return f"{moment.astimezone(ZoneInfo(people.timezone or 'UTC')):%Y-%m-%d %H:%M:%S %Z}"

@@ -11,11 +11,12 @@ from email.utils import format_datetime
 from functools import cache
 from html import escape
 
+from daemon.expression import cut, one_line
 from daemon.people import PeopleSettings
-from sinks._layout import Field, Message
+from sinks._layout import Message
 from sinks._letter import MOST_LINES, left_out, letter, overview_letter, signature
+from sinks._placeholders import Field
 from sinks._summary import Line, Overview
-from sinks._text import cut, one_line
 
 HEADERS = (
     *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Id"),

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from daemon import placeholders
 from daemon.contract import OWN_SOURCE, Event
-from daemon.expression import amount_of, local, markup_to_text, moment_of, money_text
+from daemon.expression import amount_of, clean, cut, https_link, local, markup_to_text, moment_of, money_text, one_line
 from daemon.placeholders import MOST_PLACEHOLDERS, snake_case
-from sinks._text import clean, cut, https_link, one_line, plain
+from sinks._text import plain
 
 Topic = placeholders.Topic | Literal["own"]
 """What an event is about; "own" is what the daemon has to say itself."""

@@ -8,13 +8,12 @@ from decimal import Decimal
 
 from daemon.clock import wall_now
 from daemon.contract import Event, Summary
-from daemon.expression import local, money_text, stars_text
+from daemon.expression import cut, local, money_text, one_line, stars_text
 from daemon.people import PeopleSettings
 from daemon.placeholders import price_of, stars_of
 from daemon.quantities import span
-from sinks._layout import Field, Topic, headed
-from sinks._placeholders import label
-from sinks._text import cut, one_line
+from sinks._layout import headed
+from sinks._placeholders import Field, Topic, label
 
 REFUNDS = "refunds are not deducted: BuiltByBit's API does not tell of them"
 _LINE_LIMIT = 240

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from daemon.expression import READ, clean, cut, cut_markdown, https_link, markdown, one_line, units
-
-__all__ = ["clean", "cut", "cut_markdown", "https_link", "markdown", "one_line", "plain", "units"]
+from daemon.expression import READ, clean, cut
 
 _DEEPEST = 4
 

@@ -92,9 +92,7 @@ def _pieces(text: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def _values(delivery: Delivery) -> dict[str, Any]:
-    event = delivery.event
-    own = {"event_id": event.external_id, "listener_id": event.channel, "source": event.source}
-    return {**own, "trigger": event.trigger, "delivery_id": delivery.id, **event.data}
+    return {**delivery.event.facts, "delivery_id": delivery.id, **delivery.event.data}
 
 
 def _filled(node: Any, values: Mapping[str, Any], *, masked: bool) -> Any:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import field_validator, model_validator
 
 from daemon.contract import Closed, Delivered, Delivery, Event, Report, Sink, Summary, TryLater, Unreachable
-from daemon.expression import READ, MarkdownTemplate, TextTemplate
+from daemon.expression import READ, MarkdownTemplate, TextTemplate, cut, markdown, one_line
 from daemon.http import Http
 from daemon.people import PeopleSettings
 from daemon.redaction import remember
@@ -23,10 +23,9 @@ from sinks._http import Timeout
 from sinks._layout import compose, filled
 from sinks._letter import letter, overview_letter
 from sinks._summary import summarize
-from sinks._text import cut, markdown, one_line
 
 _ON_THIS_MACHINE = {"blink1", "dbus", "file", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"}
-_URL = re.compile(r"([A-Za-z0-9]{2,20})://\S+")
+_URL = re.compile(r"[A-Za-z0-9]{2,20}://\S+")
 _SHORTEST_PART = 8
 """A part of the URL that is this long may be a token, unless it is a plain word."""
 _MENTION = re.compile(r"@(?=everyone|here|channel|all)|(?<!\w)@|@(?![\w-]+\.\w)|<(?=!)")
@@ -56,11 +55,10 @@ class AppriseSettings(PeopleSettings):
     @field_validator("url")
     @classmethod
     def _url_is_one_of_a_service(cls, url: Secret) -> Secret:
-        found = _URL.fullmatch(url.reveal())
-        if not found:
-            raise ValueError('must be one Apprise URL, such as "tgram://token/chat"')
-        if found[1].lower() in _ON_THIS_MACHINE:
+        if url.reveal().partition("://")[0].lower() in _ON_THIS_MACHINE:
             raise ValueError("must lead to a service; this one would act on the machine itself")
+        if not _URL.fullmatch(url.reveal()):
+            raise ValueError('must be one Apprise URL, such as "tgram://token/chat"')
         for part in _parts(url.reveal()):
             remember(part)
         return url
@@ -83,12 +81,18 @@ class _Post:
     written_as: Format
 
 
-@dataclass(frozen=True, slots=True)
 class _Call:
-    """A post on its way in a thread of its own."""
+    """A post on its way in a thread of its own; its text is fitted there too: Apprise's escaping can take long."""
 
-    took: Future[bool]
-    body: bytes
+    def __init__(self, service: Service, post: _Post) -> None:
+        self.body = b""
+        """What is sent, once that is known."""
+        self.took = start(partial(self._tell, service, post))
+
+    def _tell(self, service: Service, post: _Post) -> bool:
+        body = service.fit(post.title, post.write, post.written_as)
+        self.body = f"{post.title}\n\n{body}".encode("utf-8", "replace")
+        return service.send(post.title, body, post.written_as)
 
 
 class AppriseSink(Sink):
@@ -116,23 +120,24 @@ class AppriseSink(Sink):
         return await self._tell(_Post(summary.id, cut(overview.title, _LONGEST_TITLE), write, "text"))
 
     async def _tell(self, post: _Post) -> Report:
-        body = b""
+        call: _Call | None = None
         try:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
                 service = self._service = self._service or await self._load()
                 call = self._late.get(post.id) or self._call(service, post)
                 if call is None:
                     return Report(TryLater(f"{_MOST_HANGING} earlier calls of this service hang to this moment"))
-                body = call.body
                 took = await self._finished(post.id, call)
         except Unusable:
             return Report(Closed(_UNUSABLE))
         except TimeoutError:
             seconds = self._settings.timeout.total_seconds()
-            return Report(TryLater(f"no answer within {seconds:g} s; the service may have it"), body)
+            return Report(
+                TryLater(f"no answer within {seconds:g} s; the service may have it"), call.body if call else b""
+            )
         except Exception as error:  # noqa: BLE001 - plug-ins raise anything, with URLs in it
-            return Report(TryLater(f"Apprise failed ({type(error).__name__})"), body)
-        return Report(Delivered(f"taken by {service.name}") if took else _REFUSED, body)
+            return Report(TryLater(f"Apprise failed ({type(error).__name__})"), call.body if call else b"")
+        return Report(Delivered(f"taken by {service.name}") if took else _REFUSED, call.body)
 
     async def _load(self) -> Service:
         return await asyncio.wrap_future(start(partial(Service, self._settings.url.reveal())))
@@ -142,9 +147,7 @@ class AppriseSink(Sink):
         self._hanging = [call for call in self._hanging if not call.done()]
         if len(self._hanging) >= _MOST_HANGING:
             return None
-        body = service.fit(post.title, post.write, post.written_as)
-        took = start(partial(service.send, post.title, body, post.written_as))
-        return _Call(took, f"{post.title}\n\n{body}".encode("utf-8", "replace"))
+        return _Call(service, post)
 
     async def _finished(self, post_id: str, call: _Call) -> bool:
         """Whether the service took it. A call that is given up is waited for once more, by the next attempt."""

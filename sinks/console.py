@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from daemon.contract import Delivered, Delivery, Report, Sink, TryLater
+from daemon.expression import cut
 from daemon.http import Http
 from sinks._envelope import encode, envelope
 from sinks._layout import EVERYTHING, Message, compose
-from sinks._text import cut
 
 _TEXT_LIMIT = 2000
 _MOST_FIELDS = 30

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from daemon import log
@@ -46,6 +47,13 @@ _STOPPED = TryLater("stopped while under way; the mail server may have it", time
 _log = log.get(__name__)
 
 
+@cache
+def _warn_of_old_python() -> None:
+    """Once in a process, however many sinks there are."""
+    if python_injects_headers():
+        _log.warning("email.python_is_old", flaw="CVE-2024-6923", hint="kept off here; update Python all the same")
+
+
 class EmailSink(Sink):
     """A mail server that takes mail from us, by STARTTLS or TLS unless told otherwise."""
 
@@ -58,8 +66,7 @@ class EmailSink(Sink):
         self._password = settings.password.reveal() if settings.password else ""
         if settings.username:
             remember(base64.b64encode(f"\0{settings.username}\0{self._password}".encode()).decode())
-        if python_injects_headers():
-            _log.warning("email.python_is_old", flaw="CVE-2024-6923", hint="kept off here; update Python all the same")
+        _warn_of_old_python()
 
     async def deliver(self, delivery: Delivery) -> Report:
         """Send one mail to all who do not have it yet; each gets a verdict of their own."""
@@ -116,7 +123,8 @@ class EmailSink(Sink):
         done += [address for address, verdict in verdicts.items() if isinstance(verdict, Delivered)]
         refused += [address for address, verdict in verdicts.items() if isinstance(verdict, Rejected)]
         outcome = settle(verdicts, done=done, refused=refused)
-        return Report(outcome, mail, answer, {"done": done, "refused": refused})
+        # None where nobody has an answer yet: what differs in its progress is not told in the same mail.
+        return Report(outcome, mail, answer, {"done": done, "refused": refused} if done or refused else None)
 
     def render(self, delivery: Delivery) -> str:
         """The mail as it goes over the wire."""

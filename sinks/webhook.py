@@ -12,12 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from daemon.clock import wall_now
 from daemon.contract import Delivery, Report, Sink, Unreachable
-from daemon.http import CallFailed, Http, tls_context
+from daemon.http import CallFailed, Http
 from daemon.redaction import remember
-from daemon.secrets import ConfigPath, Secret
+from daemon.secrets import Secret
 from sinks._http import (
     ANSWER_LIMIT,
     SHORTEST_TOKEN,
+    CaFile,
     Timeout,
     answer_text,
     basic_authorization,
@@ -64,7 +65,7 @@ class WebhookSink(Sink):
         body: Literal["envelope", "raw"] = "envelope"
         json_body: dict[str, Any] | None = Field(default=None, alias="json")
         form: dict[str, Any] | None = None
-        ca_file: ConfigPath | None = None
+        ca_file: CaFile | None = None
         timeout: Timeout = timedelta(seconds=20)
 
         @field_validator("url")
@@ -119,15 +120,6 @@ class WebhookSink(Sink):
         @classmethod
         def _form_is_understood(cls, form: dict[str, Any] | None) -> dict[str, Any] | None:
             return form and {name: understood(value, name, nested=False) for name, value in form.items()}
-
-        @field_validator("ca_file")
-        @classmethod
-        def _ca_file_holds_certificates(cls, ca_file: ConfigPath | None) -> ConfigPath | None:
-            try:
-                tls_context(ca_file)
-            except OSError:
-                raise ValueError("cannot be read as a PEM file of certificates") from None
-            return ca_file
 
         @model_validator(mode="after")
         def _one_body(self) -> "WebhookSink.Settings":

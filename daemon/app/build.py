@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from daemon import log
 from daemon.clock import Clock
 from daemon.contract import Event, Gates, Sink, Source
-from daemon.expression import Template
+from daemon.expression import TextTemplate
 from daemon.gathering import Gathering
 from daemon.http import Http
 from daemon.people import PeopleSettings
@@ -26,6 +26,8 @@ from sinks.registry import SinkKinds
 
 SHORTEST_DEADLINE = timedelta(seconds=60)
 MARGIN = timedelta(seconds=10)
+MOST_DOUBTS = 100
+"""So many reasons why a sink's `where` could not be worked out are logged until a restart."""
 
 _log = log.get(__name__)
 
@@ -38,6 +40,8 @@ class BuiltSink:
     rule: Rule
     policy: LanePolicy
     enrolled: Enrolled
+    doubts: set[str] = field(default_factory=set, compare=False)
+    """What was logged of its condition since the start: each once."""
 
 
 def load_settings(config: Path | None, environ: Mapping[str, str]) -> Loaded:
@@ -104,8 +108,10 @@ def route(sinks: Mapping[str, BuiltSink], event: Event) -> tuple[str, ...]:
     wanted = []
     for name, built in sinks.items():
         decision = built.rule.decide(event)
-        if decision.is_doubtful:
-            _log.warning("where.failed", sink=name, event_key=event.key, reason=decision.explanation)
+        doubt = decision.explanation
+        if decision.is_doubtful and doubt not in built.doubts and len(built.doubts) < MOST_DOUBTS:
+            built.doubts.add(doubt)
+            _log.warning("where.failed", sink=name, event_key=event.key, reason=doubt)
         if decision.wanted:
             wanted.append(name)
     return tuple(wanted)
@@ -159,7 +165,7 @@ _FIRST_KEYS: Mapping[str, tuple[str, ...]] = {
 def _revealed(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
-    if isinstance(value, Template):
+    if isinstance(value, TextTemplate):
         return f"Template({value.source!r})"
     if isinstance(value, Mapping):
         return {str(key): _revealed(item) for key, item in value.items()}

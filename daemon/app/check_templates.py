@@ -1,5 +1,6 @@
 """Whether the sinks can tell what may come, and what the owner's templates make of it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,12 +9,15 @@ from pydantic import BaseModel
 
 from daemon.app.samples import SAMPLES
 from daemon.contract import Delivery, Event, Sink, Summary, delivery_id
-from daemon.expression import RenderFailed, Template
+from daemon.expression import RenderFailed, TextTemplate
 from daemon.people import PeopleSettings
 from sinks._audience import is_private
 from sinks._layout import EVERYTHING, locale_of, template_values
 from sinks._summary import summarize
+from sinks.webhook import WebhookSink
 
+_IN_BODIES = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
+_IN_TEMPLATES = re.compile(r"(?<!\{)\{\{\s*([A-Za-z_]\w*)[^{}]*\}\}(?!\})")
 _OF_EVERY_EVENT = template_values(SAMPLES["missing fields"], EVERYTHING).keys()
 
 
@@ -34,8 +38,10 @@ def unrendered(name: str, sink: Sink, settings: BaseModel) -> Iterator[str]:
 
 def unfilled(name: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
     """Each template that comes out otherwise than its owner may think: its key, and what is wrong as a sentence."""
+    yield from _misspelt(f"sinks.{name}", settings)
     people = settings if isinstance(settings, PeopleSettings) else EVERYTHING
     for key, template in _templates(f"sinks.{name}", dict(settings)):
+        instead = "the field is left out" if key.startswith(f"sinks.{name}.fields.") else "the built-in text is used"
         if unseen := _unseen(template, people):
             yield key, f'names what the public is not told ({", ".join(unseen)}): empty unless audience is "full"'
         results, failures = [], defaultdict[str, list[str]](list)
@@ -45,20 +51,43 @@ def unfilled(name: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
             except RenderFailed as failure:
                 failures[str(failure)].append(title)
         for reason, titles in failures.items():
-            yield key, f"does not fit {', '.join(titles)} ({reason}); the built-in text is used then"
+            yield key, f"does not fit {', '.join(titles)} ({reason}); {instead} then"
         if results and not any(results) and template.source.strip():
-            yield key, "is empty for every sample; the built-in text is used then"
+            yield key, f"is empty for every sample; {instead} then"
 
 
-def _templates(key: str, value: Any) -> Iterator[tuple[str, Template]]:
-    if isinstance(value, Template):
+def _misspelt(key: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
+    """Placeholders in the spelling of the other place: `{{ name }}` in a body, `{name}` in a template."""
+    for path, template in _templates(key, dict(settings)):
+        for found in _IN_BODIES.finditer(template.literal):
+            yield path, f'"{found[0]}" is shown as it stands; here write "{{{{ {found[1]} }}}}"'
+    if isinstance(settings, WebhookSink.Settings):
+        for path, text in _texts(key, {"json": settings.json_body, "form": settings.form}):
+            for found in _IN_TEMPLATES.finditer(text):
+                yield path, f'"{found[0]}" is sent as "{found[0][1:-1]}"; here write "{{{found[1]}}}"'
+
+
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            yield key, value
+        case Mapping():
+            for name, inner in value.items():
+                yield from _texts(f"{key}.{name}", inner)
+        case list():
+            for inner in value:
+                yield from _texts(key, inner)
+
+
+def _templates(key: str, value: Any) -> Iterator[tuple[str, TextTemplate]]:
+    if isinstance(value, TextTemplate):
         yield key, value
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _templates(f"{key}.{name}", inner)
 
 
-def _unseen(template: Template, people: PeopleSettings) -> list[str]:
+def _unseen(template: TextTemplate, people: PeopleSettings) -> list[str]:
     if people.audience == "full":
         return []
     return sorted(name for name in template.names if is_private(name) and name not in _OF_EVERY_EVENT)

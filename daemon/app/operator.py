@@ -1,7 +1,7 @@
 """What a person may do to the ledger and the lanes, with or without a running daemon."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,17 +39,29 @@ class Operator:
         }
 
     async def replay(self, arguments: Mapping[str, Any]) -> dict[str, int]:
-        """Send again: `keys`, `sinks`, `states`, `since`, `add_to`, `count_only`; how many."""
+        """Send again: `keys`, `sinks`, `states`, `since`, `add_to`, `count_only`; how many, and how many not.
+
+        Only to sinks of the config; where no daemon runs the caller says which those are: `configured`.
+        """
         chosen = selection(arguments)
         add_to = _texts(arguments, "add_to")
+        configured = list(self.lanes) or _texts(arguments, "configured")
+        for name in [*(chosen.sinks or ()), *add_to]:
+            if name not in configured:
+                todo = "put it there and restart the daemon, or name another with --to"
+                raise CommandRefused(f"{name} is not in the config; {todo}")
         for name in add_to:
             await self._require_sink(name)
+        left_out = 0
+        if chosen.sinks is None:
+            all_sinks, chosen = chosen, replace(chosen, sinks=configured)
+            left_out = await self.store.replays.matching(all_sinks) - await self.store.replays.matching(chosen)
         if arguments.get("count_only"):
-            return {"deliveries": await self.store.replays.matching(chosen, add_to=add_to)}
+            return {"deliveries": await self.store.replays.matching(chosen, add_to=add_to), "left_out": left_out}
         number = await self.store.replays.replay(chosen, add_to=add_to)
         for lane in self.lanes.values():
             lane.wake()
-        return {"deliveries": number}
+        return {"deliveries": number, "left_out": left_out}
 
     async def stop_sink(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Stop sending to `name`; what it should get waits."""
@@ -126,7 +138,7 @@ def selection(arguments: Mapping[str, Any]) -> Selection:
     since = arguments.get("since")
     return Selection(
         keys=_texts(arguments, "keys"),
-        sinks=_texts(arguments, "sinks"),
+        sinks=_texts(arguments, "sinks") or None,
         states=states,
         since=_moment(since) if since else None,
     )

@@ -17,6 +17,17 @@ _HOSTILE = (
 )
 
 
+_PURCHASE = {
+    **_PERSON,
+    **_RESOURCE,
+    "addon_id": "0",
+    "addon_title": "",
+    "renewal": "none",
+    "list_price": "12.99",
+    "final_price": "9.99",
+    "currency": "USD",
+    "purchase_date": "1769882400",
+}
 _WORLDWIDE = "👩🏽‍💻 \u0645\u0631\u062d\u0628\u0627 שלום Ünïcödé 日本 🏴󠁧󠁢󠁳󠁣󠁴󠁿"
 
 
@@ -25,21 +36,7 @@ def _event(number: int, kind: str, data: Mapping[str, Any], source: str = "built
 
 
 SAMPLES: Mapping[str, Event] = {
-    "a purchase": _event(
-        1,
-        "purchase",
-        {
-            **_PERSON,
-            **_RESOURCE,
-            "addon_id": "0",
-            "addon_title": "",
-            "renewal": "none",
-            "list_price": "12.99",
-            "final_price": "9.99",
-            "currency": "USD",
-            "purchase_date": "1769882400",
-        },
-    ),
+    "a purchase": _event(1, "purchase", _PURCHASE),
     "a review": _event(2, "review", {**_PERSON, **_RESOURCE, "rating": "5", "review": "Works well.\nAnd fast."}),
     "an update": _event(
         6,
@@ -47,6 +44,8 @@ SAMPLES: Mapping[str, Event] = {
         {"product_title": "Skyline Economy", "title": "v2", "message": "[b]Faster[/b] &amp; safer"},
     ),
     "a publication": _event(7, "publish", {**_RESOURCE, "category": "Plugins", "list_price": "0"}),
+    "an add-on": _event(12, "purchase", _PURCHASE | {"addon_id": "501", "addon_title": "Auction House"}),
+    "a bundle": _event(13, "purchase", _PURCHASE | {"bundle_id": "77", "bundle_title": "Server Starter Pack"}),
     "an unknown trigger": _event(8, "coupon_redeemed", {**_PERSON, "coupon": "SUMMER", "tags": ["a", 1]}),
     "missing fields": _event(3, "purchase", {}),
     "hostile text": _event(

@@ -10,6 +10,7 @@ from typing import Literal
 from daemon.app.build import build_sinks
 from daemon.clock import wall_now
 from daemon.contract import OWN_SOURCE, Delivered, Delivery, Event, delivery_id
+from daemon.people import Audience
 from daemon.settings import Loaded
 from daemon.sources.builtbybit import bare_token
 from sinks._discord_settings import parse_address
@@ -86,7 +87,7 @@ def _create(path: Path, content: str, mode: int, written: list[Path]) -> None:
 
 def config_text(directory: Path, answers: Answers) -> str:
     """The config for these answers; no secret is in it."""
-    sales = (_PUBLIC if answers.public else _PRIVATE) + _SALES
+    sales = (_PUBLIC if answers.public else _PRIVATE) + _sales("public" if answers.public else "full")
     parts = [_HEAD, _daemon(directory, answers), _SOURCE, sales, *([_TROUBLE] if answers.trouble == "other" else [])]
     return "\n".join(parts)
 
@@ -115,21 +116,25 @@ type = "builtbybit"
 token = "cred:{_TOKEN}"
 """
 
-PUBLIC_WARNING = (
-    "Customers can see this channel, and so they see in each message what BuiltByBit tells of the event:",
-    "for a purchase the buyer's name, number and profile, what was bought and at which price;",
-    "for a review the reviewer and the text.",
+PUBLIC_NOTE = (
+    "Customers can see this channel: its messages tell what was bought, with a link, but neither buyer nor price;",
+    "of a review its stars and text, but not who wrote it.",
 )
-_PUBLIC = "".join(f"# {line}\n" for line in PUBLIC_WARNING) + "# To narrow it down, name what may be seen in events.\n"
+_PUBLIC = "".join(f"# {line}\n" for line in PUBLIC_NOTE)
 _PRIVATE = "# A channel that customers cannot see: its messages name buyers and prices.\n"
 
-_SALES = f"""\
+
+def _sales(audience: Audience) -> str:
+    return f"""\
 [sinks.{SALES_SINK}]
 type = "discord"
 url = "cred:{_SALES_URL}"
+# Who reads it: "public" is told neither buyer nor price, "full" all that the event holds.
+audience = "{audience}"
 # Which triggers it wants; left out: every event.
 # events = ["purchase", "review"]
 """
+
 
 _TROUBLE = f"""\
 # Only what Eventferry itself has to report (alerts above), none of the events.

@@ -74,6 +74,8 @@ async def try_out(store: Store, lane: Deliver, trigger: str, data: Mapping[str, 
     before = lane.lane
     if lane.paused:
         raise CommandRefused("everything is paused; go on with: eventferry resume")
+    if store.database.disk_full:
+        raise CommandRefused("the disk is full; make room, then try again")
     await _turn(store, lane)
     moment = store.database.clock()
     external_id = f"test-{moment:%Y%m%dT%H%M%S%f}"

@@ -49,16 +49,12 @@ def check(
     """Find all that is wrong with the config, by the code that run starts with."""
     from daemon.app.check import check, exit_code
     from daemon.cli import check_view
-    from daemon.cli.text import print_json
+    from daemon.cli.text import print_either
     from daemon.settings import find
 
     path = find(config, os.environ)
     findings = asyncio.run(check(path, os.environ, connect=connect))
-    if json:
-        print_json(check_view.document(path, findings))
-    else:
-        for line in check_view.lines(findings):
-            print(line)
+    print_either(check_view.document(path, findings), lambda: check_view.lines(findings), json=json)
     raise typer.Exit(exit_code(findings))
 
 

@@ -81,7 +81,7 @@ def _answers(flags: Flags) -> Answers:
     discord_url = _secret("Discord webhook URL", flags.discord_url_file, setup.usable_discord_url)
     public = typer.confirm("Can customers see that channel?") if flags.public is None else flags.public
     if public:
-        print(*setup.PUBLIC_WARNING, sep="\n")
+        print(*setup.PUBLIC_NOTE, sep="\n")
     trouble = flags.trouble
     if trouble is None:
         advice = "other is better: customers would see it" if public else "same: that channel; other: another one"

@@ -7,7 +7,7 @@ from typing import Any
 
 from daemon.cli import session
 from daemon.cli.text import Times, columns, line, marked
-from daemon.contract import OWN_SOURCE, Event
+from daemon.contract import OWN_SOURCE, Event, is_test
 from daemon.routing import parse_rule
 from daemon.settings import Loaded
 from daemon.store import EventFilter
@@ -37,6 +37,9 @@ async def shown(loaded: Loaded, name: str) -> list[dict[str, Any]]:
 
 def _routing(loaded: Loaded, row: Row) -> dict[str, str]:
     """What each sink makes of it by the config as it is now."""
+    if row["source"] == OWN_SOURCE and not row["kind"].startswith("alert."):
+        made = "a test, sent to one sink by hand" if is_test(OWN_SOURCE, row["kind"]) else "a report, made for one sink"
+        return {delivery["sink"]: made for delivery in row["deliveries"]}
     if row["source"] == OWN_SOURCE:
         alerts = loaded.settings.daemon.alerts
         return {name: f"daemon.alerts names {'it' if name in alerts else 'it not'}" for name in loaded.settings.sinks}

@@ -41,9 +41,12 @@ def replay(
     loaded = session.load(config)
     start = session.moment(since, loaded)
     arguments = _selection(keys or [], sink or [], state, dead, start.isoformat() if start else None, to)
-    number = session.command(loaded.database, "replay", {**arguments, "count_only": True})["deliveries"]
+    arguments["configured"] = list(loaded.settings.sinks)
+    found = session.command(loaded.database, "replay", {**arguments, "count_only": True})
+    number, left_out = found["deliveries"], f"{found['left_out']} left out: their sinks are not in the config"
     if not number:
-        raise Failed("nothing to replay: no delivery fits (what still waits is sent without this)")
+        besides = f"; {left_out}" if found["left_out"] else ""
+        raise Failed(f"nothing to replay: no delivery fits (what still waits is sent without this){besides}")
     if number > 1 and not yes:
         ask(f"Send {number} deliveries again?")
     done = session.command(loaded.database, "replay", arguments)
@@ -52,6 +55,8 @@ def replay(
     else:
         running = session.running(loaded.database) is not None
         print(f"{done['deliveries']} due again{'' if running else '; they go out when the daemon runs'}")
+        if found["left_out"]:
+            print(left_out)
 
 
 def _selection(
@@ -94,32 +99,24 @@ def _list(context: typer.Context, config: Config = None, json: Json = False) -> 
 
 def _sinks(config: Path | None, json: bool) -> None:
     from daemon.cli import session, sinks_view
-    from daemon.cli.text import print_json
+    from daemon.cli.text import print_either
 
     loaded = session.load(config)
     found = asyncio.run(sinks_view.look(loaded))
-    if json:
-        print_json(found)
-    else:
-        for line in sinks_view.lines(found, loaded):
-            print(line)
+    print_either(found, lambda: sinks_view.lines(found, loaded), json=json)
 
 
 @sinks_app.command()
 def kinds(json: Json = False) -> None:
-    """List the types of sink that a config here can name, and what others would need."""
+    """List the kinds of sink that a config here can name, and what others would need."""
     from dataclasses import asdict
 
     from daemon.app.kinds import kinds as known
     from daemon.cli import kinds_view
-    from daemon.cli.text import print_json
+    from daemon.cli.text import print_either
 
     found = known()
-    if json:
-        print_json([asdict(one) for one in found])
-    else:
-        for line in kinds_view.lines(found):
-            print(line)
+    print_either([asdict(one) for one in found], lambda: kinds_view.lines(found), json=json)
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sink's name in the config.")]

@@ -16,15 +16,11 @@ SINCE_HELP = 'Only what came since: "2h", "3d", or "2026-01-31 18:00".'
 def status(config: Config = None, json: Json = False) -> None:
     """Tell how sources and sinks are doing, what waits, and what to do. Exit code 1 if something is wrong."""
     from daemon.cli import session, status_view
-    from daemon.cli.text import print_json
+    from daemon.cli.text import print_either
 
     loaded = session.load(config)
     seen = asyncio.run(status_view.look(loaded))
-    if json:
-        print_json(seen)
-    else:
-        for line in status_view.lines(seen, loaded):
-            print(line)
+    print_either(seen, lambda: status_view.lines(seen, loaded), json=json)
     raise typer.Exit(1 if seen["troubles"] else 0)
 
 
@@ -45,7 +41,7 @@ def events(
 ) -> None:
     """List events, newest first, with what became of each delivery."""
     from daemon.cli import events_view, session
-    from daemon.cli.text import Times, print_json, zone_of
+    from daemon.cli.text import Times, print_either, zone_of
     from daemon.store import EventFilter
     from daemon.store.text import storable
 
@@ -69,11 +65,7 @@ def events(
     else:
         found = asyncio.run(events_view.listed(loaded.database, wanted))
         lines = events_view.lines
-    if json:
-        print_json(found)
-    else:
-        for line in lines(found, Times(zone_of(loaded))):
-            print(line)
+    print_either(found, lambda: lines(found, Times(zone_of(loaded))), json=json)
 
 
 def show(
@@ -88,14 +80,10 @@ def show(
 ) -> None:
     """Show all that is known of an event: what came, who got it, each attempt with its proof."""
     from daemon.cli import events_view, session, show_view
-    from daemon.cli.text import print_json
+    from daemon.cli.text import print_either
 
     loaded = session.load(config)
     found = asyncio.run(events_view.shown(loaded, event))
     if not found:
         raise Failed(f"no event is known as {event}; see: eventferry events")
-    if json:
-        print_json(found)
-    else:
-        for line in show_view.lines(found, loaded):
-            print(line)
+    print_either(found, lambda: show_view.lines(found, loaded), json=json)

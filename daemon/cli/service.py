@@ -90,16 +90,20 @@ async def one_round(loaded: Loaded) -> dict[str, Any]:
 async def one_test(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Send one test where no daemon runs, and nothing else that waits. Raises StoreRefused, CommandRefused.
 
-    Before the first run there is no ledger yet, and whoever tries may not be who runs it: then one that is thrown away.
+    Before the first run there is no ledger yet, and whoever tries may not be who runs it: then one that is thrown away,
+    and no id that somebody could look up.
     """
     with tempfile.TemporaryDirectory(prefix="eventferry-test-") as folder:
-        path = loaded.database if loaded.database.exists() else Path(folder) / "eventferry.db"
+        is_kept = loaded.database.exists()
+        path = loaded.database if is_kept else Path(folder) / "eventferry.db"
         daemon = Daemon(replace(loaded, database=path), acknowledging=False)
         await daemon.open()
         try:
             sent: dict[str, Any] = await daemon.store.database.unless_full(daemon.operator.test(arguments))
         finally:
             await daemon.stop()
+    if not is_kept:
+        del sent["id"]
     return sent
 
 

@@ -1,11 +1,11 @@
 """How things are written for people: times in a zone, colours where they show, others' text harmless."""
 
-import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from json import dumps
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -54,7 +54,16 @@ def marked(state: str, sink: str) -> str:
 
 def print_json(value: Any) -> None:
     """For machines: ASCII, so that nothing in it acts on a terminal."""
-    print(json.dumps(value, indent=2, default=str))
+    print(dumps(value, indent=2, default=str))
+
+
+def print_either(document: Any, lines: Callable[[], Iterable[str]], *, json: bool) -> None:
+    """For machines, or for people."""
+    if json:
+        print_json(document)
+        return
+    for each in lines():
+        print(each)
 
 
 def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:

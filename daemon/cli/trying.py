@@ -91,7 +91,8 @@ def _tell(found: Mapping[str, Any]) -> None:
         fate = _FATES.get(found["outcome"], "not known to have arrived")
         answer = f"; it answered: {found['answer']}" if found["answer"] else ""
         raise Failed(f"{sink}: {fate}: {found['reason']}{answer}. A test is not sent again by itself")
-    print(line(f"{sink}: delivered in {found['milliseconds']} ms: {found['reason']} (id {found['id']})"))
+    kept = f"id {found['id']}" if "id" in found else "nothing was kept: there is no database yet"
+    print(line(f"{sink}: delivered in {found['milliseconds']} ms: {found['reason']} ({kept})"))
     if before["health"] != found["health"]:
         print(line(f"{sink} is {found['health']} again"))
     elif found["health"] == "stopped":

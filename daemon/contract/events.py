@@ -41,6 +41,16 @@ class Event:
         """The kind; of a test, the kind that it stands for."""
         return self.kind.removeprefix(_TEST) if self.is_test else self.kind
 
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What every event has beside its data, by the names that templates, conditions and bodies may use."""
+        return {
+            "trigger": self.trigger,
+            "event_id": self.external_id,
+            "listener_id": self.channel,
+            "source": self.source,
+        }
+
 
 def is_test(source: str, kind: str) -> bool:
     """Whether events of this source and kind are made by operators to try a sink out."""

@@ -2,6 +2,7 @@
 
 import decimal
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -24,6 +25,8 @@ _EXACT = decimal.Context(prec=80, traps=[decimal.InvalidOperation, decimal.Overf
 _LONGEST_TEXT = 1024 * 1024
 _OF_THE_EVENT = "of_the_event_"
 """Before every name, since some mean something else to Jinja, such as `self`."""
+_ELSEWHERE = {r"&&": '"and" for "&&"', r"\|\|": '"or" for "||"', r"!(?!=)": '"not" for "!"'}
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _FINEST = 20
 """Places to which a number is rounded."""
 
@@ -211,8 +214,18 @@ def understand_all(source: str) -> tuple[Comparison, ...]:
     with refusing("the condition"):
         if "{{" in source or "{%" in source:
             raise TemplateSyntaxError("write it without {{ }}", 1)
-        Comparison(source)
+        try:
+            Comparison(source)
+        except TemplateSyntaxError as error:
+            raise TemplateSyntaxError(f"{error.message}{_hint(source)}", error.lineno) from None
         return tuple(map(Comparison, _split(source)))
+
+
+def _hint(source: str) -> str:
+    """How to write what other languages write otherwise."""
+    bare = _QUOTED.sub("", source)
+    written = next((sign for sign in _ELSEWHERE if re.search(sign, bare)), None)
+    return "" if written is None else "; write " + _ELSEWHERE[written]
 
 
 def _parse(text: str) -> nodes.Expr:

@@ -1,12 +1,13 @@
 """Texts with places to be filled in from an event."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
+from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
+from daemon.expression.config_text import ConfigText
 from daemon.expression.filters import LOCALE
 from daemon.expression.places import Place
 from daemon.expression.readable import Locale
@@ -22,14 +23,14 @@ _SANDBOXES: Mapping[Place, Sandbox] = {
 _AT_HOME = Locale()
 
 
-class TextTemplate:
+class TextTemplate(ConfigText):
     """Text with `{{ … }}` and `{% … %}`, understood when the config is read; what is filled in is only cleaned."""
 
-    __slots__ = ("_compiled", "source")
+    __slots__ = ("_compiled",)
     place: ClassVar[Place] = "text"
 
     def __init__(self, source: str) -> None:
-        self.source = source
+        super().__init__(source)
         sandbox = _SANDBOXES[self.place]
         self._compiled = sandbox.template_class.from_code(sandbox, understand(sandbox, source), {})
 
@@ -38,6 +39,12 @@ class TextTemplate:
         """The placeholders it asks for."""
         sandbox = _SANDBOXES[self.place]
         return frozenset(find_undeclared_variables(sandbox.parse(self.source)))
+
+    @property
+    def literal(self) -> str:
+        """What it says of itself, with a line end wherever something is filled in."""
+        tree = _SANDBOXES[self.place].parse(self.source)
+        return "\n".join(piece.data for piece in tree.find_all(nodes.TemplateData))
 
     def render(self, event_values: Mapping[str, Any], locale: Locale = _AT_HOME) -> str:
         """Fill the template in; what is missing stays empty, at most LONGEST_RESULT characters come out.
@@ -60,37 +67,12 @@ class TextTemplate:
             raise RenderFailed(f"a value does not fit where it is used ({type(error).__name__})") from None
         return "".join(pieces)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.source!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash((self.place, self.source))
-
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda template: template.source, return_schema=core_schema.str_schema()
-            ),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"type": "string"}
-
-    @classmethod
-    def _validate(cls, value: Any) -> Self:
-        if isinstance(value, cls):
-            return value
+    def require_source(cls, value: Any) -> str:
+        """Any text. Raises PydanticCustomError."""
         if not isinstance(value, str):
-            raise PydanticCustomError("template", "must be text, with {{ }} around what the event provides", {})
-        return cls(value)
+            raise PydanticCustomError("template", "must be text, with {{ }} around what the event provides")
+        return value
 
 
 class MarkdownTemplate(TextTemplate):
@@ -105,6 +87,3 @@ class HtmlTemplate(TextTemplate):
 
     __slots__ = ()
     place = "html"
-
-
-Template = TextTemplate

@@ -77,7 +77,7 @@ class Alerts:
         await self._say("alert.dead_letter", sink, text, sink)
 
     async def _say(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
-        _log.warning(kind, about=key, text=text)
+        _log.warning(kind, about=key, **_in_parts(text))
         await self._send(kind, key, text, about_sink)
 
     async def _send(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
@@ -87,6 +87,12 @@ class Alerts:
         external_id = f"{kind}-{key}-{moment:%Y%m%dT%H%M%S%f}"[-200:]
         added = await self.store.events.add_own(kind, external_id, {"text": text, "about": key}, working or others)
         self._wake(added.woken)
+
+
+def _in_parts(text: str) -> dict[str, str]:
+    """Text for the log, which would cut a long one off just where it says what to do."""
+    trouble, end, advice = text.rpartition(". ")
+    return {"text": text} if len(text) <= log.LONGEST_VALUE or not end else {"text": f"{trouble}.", "advice": advice}
 
 
 def _matter(kind: str, key: str) -> str:

@@ -11,7 +11,7 @@ from daemon.contract import Event, Page, SourceRefused, SourceTrouble
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.line import Line
 from daemon.store import Added, Planned, SourceMemory, Store
-from daemon.upstream import Pace, Upstream, after_sweep, after_trouble, from_json, next_sweep, next_try
+from daemon.upstream import Polling, Upstream, after_sweep, after_trouble, from_json, next_sweep, next_try
 
 ELSEWHERE_REPEATS = 3
 
@@ -35,7 +35,7 @@ class Collect:
         store: Store,
         alerts: Alerts,
         *,
-        pace: Pace,
+        polling: Polling,
         memory: SourceMemory,
         first_start: Literal["send", "record"],
         route: Callable[[Event], tuple[str, ...]],
@@ -46,7 +46,7 @@ class Collect:
         self._line = line
         self._store = store
         self._alerts = alerts
-        self._pace = pace
+        self._polling = polling
         self._first = memory.first
         self._record_only = memory.first and first_start == "record"
         self._route = route
@@ -150,7 +150,7 @@ class Collect:
     async def _swept(self, sweep: _Sweep) -> timedelta:
         name, before = self._line.name, self._line.health["read"]
         now = self._store.database.clock()
-        self._line.health["read"] = after = after_sweep(before, new=sweep.new, pace=self._pace, now=now)
+        self._line.health["read"] = after = after_sweep(before, new=sweep.new, polling=self._polling, now=now)
         if before.health != "ok":
             _log.info("source.recovered", source=name, after=str(now - before.since))
         await self._alerts.over("alert.source", name, f"{name} answers again.")
@@ -160,7 +160,7 @@ class Collect:
         # A server that ignores paging shows what already waited only bit by bit.
         self._record_only = self._record_only and self._line.more_waits
         await self._store.sources.save(name, self._line.stored_health(), swept=True)
-        return next_sweep(after, pace=self._pace, spread=random.random())
+        return next_sweep(after, polling=self._polling, spread=random.random())
 
     async def _troubled(self, trouble: SourceTrouble) -> timedelta:
         name, before = self._line.name, self._line.health["read"]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from daemon import log
 from daemon.contract import Cause, Sink
 from daemon.lane import Allowance, Lane, allowance, shifted
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.attempt import Judge, LanePolicy, ask
 from daemon.rounds.lane_news import LaneNews
+from daemon.rounds.looking import Looking
 from daemon.rounds.ready import Ready
 from daemon.rounds.recorder import Recorder
 from daemon.rounds.suspects import Suspects
@@ -20,12 +20,9 @@ from daemon.rounds.turnstile import Turnstile
 from daemon.rounds.under_way import UnderWay
 from daemon.store import Claim, Claimed, Store, StoreBroken, StoreClosed
 
-CRASH_WAIT = timedelta(seconds=5)
 LAST_LOOK_SECONDS = 5.0
 MOST_UNRECORDED = 64
 """Deliveries that were answered and whose verdict is not on disk yet, at most: a crash repeats them (I5)."""
-
-_log = log.get(__name__)
 
 
 class Deliver:
@@ -50,54 +47,29 @@ class Deliver:
         self._policy = policy
         self.lease = policy.deadline * 2
         self._store = store
+        self._looking = Looking(name, self._look)
         self.news = LaneNews(name, alerts)
         self._recorder = Recorder(
-            name, store, self.news, on_settled=on_settled, on_room=self._send_more, on_rest=self._rest
+            name, store, self.news, on_settled=on_settled, on_room=self._send_more, on_rest=self._looking.rest
         )
         self._suspects = suspects
         self.turn = turnstile.join(sink.paces, self.wake)
         self._ready = Ready(policy.concurrency * policy.batch_limit, policy.deadline, store.database.clock())
         self._under_way = UnderWay(name, self._ended)
-        self._woken = asyncio.Event()
-        self._woken.set()
-        self._stopping = False
-        self._looking = False
-        self._calm = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due."""
-        self._woken.set()
-
-    def _rest(self) -> None:
-        self._calm.set()
-
-    async def drained(self) -> bool:
-        """Wait until nothing is under way and nothing more may go out now; whether there was anything to wait for."""
-        waited = False
-        while self._under_way or self._looking or self._woken.is_set() or self._recorder.busy or self.turn.pausing:
-            waited = True
-            self._calm.clear()
-            await self._calm.wait()
-        return waited
+        self._looking.wake()
 
     async def run(self) -> None:
         """Send what is due, until stopped."""
-        while not self._stopping:
-            self._woken.clear()
-            self._looking = True
-            try:
-                wait = await self._look()
-            except (StoreClosed, StoreBroken):
-                return
-            except Exception as error:  # noqa: BLE001 - a lane that ended would leave its sink without a word
-                _log.error("lane.crashed", sink=self.name, exc_info=error)
-                wait = CRASH_WAIT
-            finally:
-                self._looking = False
-                self._rest()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if wait is None else max(wait.total_seconds(), 0)):
-                    await self._woken.wait()
+        await self._looking.run()
+
+    async def drained(self) -> bool:
+        """Wait until nothing is under way and nothing more may go out now; whether there was anything to wait for."""
+        return await self._looking.wait_while(
+            lambda: bool(self._under_way) or self._looking.busy or self._recorder.busy or self.turn.pausing
+        )
 
     async def _look(self) -> timedelta | None:
         """Start and claim what may go out now; how long until that may change by itself."""
@@ -123,7 +95,7 @@ class Deliver:
         return await self._probe(now)
 
     def _allowance(self, now: datetime) -> Allowance:
-        if self.paused or self._stopping or self._store.database.disk_full:
+        if self.paused or self._looking.stopping or self._store.database.disk_full:
             return Allowance(0)
         may = allowance(self.lane, now=now, under_way=len(self._under_way), concurrency=self._policy.concurrency)
         return self.turn.narrowed(may, now)
@@ -163,6 +135,8 @@ class Deliver:
         self._ready.put(claimed.claims, now, more_waits=more_waits)
         self._send_ready()
         await self.news.quarantined(claimed.quarantined)
+        if self._ready and (until := self._allowance(now).until) is not None:
+            return until - now  # held meanwhile, perhaps by what another lane was told
         return None if more_waits or claimed.next_due_at is None else claimed.next_due_at - now
 
     async def _give_back(self) -> None:
@@ -226,7 +200,12 @@ class Deliver:
         await self.turn.spend()
         began = time.monotonic()
         reports = await ask(
-            self.name, self._sink, claims, cause, deadline=self._policy.deadline, stopping=lambda: self._stopping
+            self.name,
+            self._sink,
+            claims,
+            cause,
+            deadline=self._policy.deadline,
+            stopping=lambda: self._looking.stopping,
         )
         duration = timedelta(seconds=time.monotonic() - began)
         await self.turn.obey(reports, duration)
@@ -246,14 +225,11 @@ class Deliver:
 
     async def stop(self, within: timedelta) -> int:
         """Start nothing more; what is under way gets so long, then is cut off; how many were."""
-        self._stopping = True
-        self.wake()
+        self._looking.stop()
         # What is just being claimed is to be given back, not left to look as if it had been under way.
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_LOOK_SECONDS):
-                while self._looking:
-                    self._calm.clear()
-                    await self._calm.wait()
+                await self._looking.wait_while(lambda: self._looking.under_way)
         with suppress(StoreClosed, StoreBroken):
             await self._give_back()
         cut_off = await self._under_way.end(within)

@@ -7,11 +7,13 @@ from pydantic import BaseModel
 
 from daemon.secrets import Secret
 from daemon.settings.lines import KeyPath
-from daemon.settings.model import Settings
+from daemon.settings.model import Settings, SinkCommon
 from daemon.settings.problems import dotted
 from daemon.settings.read import Document
 
 _READABLE_BY_OTHERS = 0o044
+_USUAL_IN_A_BODY = {"type", "username", "secret", "password", "bearer", "body", "json", "form"}
+"""Keys of a sink that receivers may well want to find in what they are sent."""
 
 
 def doubts(document: Document, settings: Settings) -> Iterator[str]:
@@ -23,6 +25,8 @@ def doubts(document: Document, settings: Settings) -> Iterator[str]:
         yield f"daemon.alerts names only {alerts.pop()}: when that sink is what is wrong, nobody hears of it"
     elif len({getattr(settings.sinks[name], "url", name) for name in alerts}) == 1:
         yield "daemon.alerts names sinks with one and the same URL: when that is gone, nobody hears of it"
+    for name, sink in settings.sinks.items():
+        yield from _astray(name, sink)
     if document.path is not None and document.path.stat().st_mode & _READABLE_BY_OTHERS:
         tables: dict[KeyPath, BaseModel] = {("daemon",): settings.daemon}
         tables |= {("sources", name): table for name, table in settings.sources.items()}
@@ -34,6 +38,18 @@ def doubts(document: Document, settings: Settings) -> Iterator[str]:
                 f"{document.path} holds secrets that other users of this machine can read ({open_ones}): "
                 f'chmod 600 it, or move them out and write "file:/path" or "cred:NAME"'
             )
+
+
+def _astray(name: str, sink: SinkCommon) -> Iterator[str]:
+    """Keys of the sink that stand below the line which opens its body, where TOML takes them for a part of that."""
+    keys = _by_key(sink)
+    for table in ("json", "form"):
+        body = keys.get(table)
+        for key, value in body.items() if isinstance(body, dict) else ():
+            is_filled_in = isinstance(value, str) and "{" in value
+            if key in keys.keys() - _USUAL_IN_A_BODY and not is_filled_in:
+                place = dotted(("sinks", name, table))
+                yield f"{place}.{key} is sent as part of the body; if the sink was meant, put it above [{place}]"
 
 
 def _by_key(table: BaseModel) -> dict[str, Any]:

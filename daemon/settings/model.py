@@ -20,6 +20,7 @@ from pydantic import (
 from daemon.condition import Condition
 from daemon.people import require_zone
 from daemon.quantities import Duration, parse_duration
+from daemon.retry import DEFAULT_WAITS
 from daemon.routing import parse_filter
 from daemon.secrets import ConfigPath, Secret
 
@@ -28,10 +29,6 @@ NAME = r"[a-z](?:_?[a-z0-9])*_?"
 LONGEST_NAME = 32
 
 Common = TypeVar("Common", bound=BaseModel)
-
-
-def _durations(*texts: str) -> list[timedelta]:
-    return [parse_duration(text) for text in texts]
 
 
 def _from_to(least: str, most: str) -> AfterValidator:
@@ -157,9 +154,7 @@ class SinkCommon(_Table):
     """What else an event must meet, such as "final_price|float >= 5". Left out: nothing."""
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many batches may be under way at once. Left out: the kind's own number."""
-    retries: Annotated[list[Annotated[Duration, _from_to("1s", "30d")]], Field(max_length=100)] = _durations(
-        "5s", "30s", "2m", "10m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"
-    )
+    retries: Annotated[list[Annotated[Duration, _from_to("1s", "30d")]], Field(max_length=100)] = list(DEFAULT_WAITS)
     """The waits before each further attempt, by default 3 days 4 hours in all; after the last one it is given up."""
     give_up_after: Annotated[Duration, _from_to("1m", "3650d")] = timedelta(days=30)
     """How long deliveries of a stopped sink wait."""

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from daemon.condition import Condition
 from daemon.contract import Kinds, SourceKind
-from daemon.expression import Template
+from daemon.expression import ConfigText
 from daemon.log import scrub
 from daemon.quantities import Rate, duration_text, rate_text
 from daemon.redaction import MASK
@@ -54,7 +53,7 @@ def _toml(value: Any) -> str:
             return _quoted(duration_text(value))
         case Secret():
             return _quoted(value.reference or MASK)
-        case Template() | Condition():
+        case ConfigText():
             return _quoted(value.source)
         case Rate():
             return _quoted(rate_text(value))

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +42,7 @@ _SENTENCES = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "literal_error": "must be {expected}",
@@ -56,6 +57,17 @@ _SENTENCES = {
 _FOR_PEOPLE = (
     "is only for sinks that people read (discord, email, apprise); what programs read carries each event as it comes"
 )
+_LISTS = {
+    "alerts": '["sales"]',
+    "command": '["/usr/local/bin/grant-role", "--quiet"]',
+    "events": '["purchase"]',
+    "ping": '["role:123"]',
+    "retries": '["30s", "5m"]',
+    "to": '["sales@example.com"]',
+}
+"""What the lists look like that people write as a single text."""
+_ELSEWHERE = {"subject": "title", "title": "subject"}
+"""What a key is called at another kind of sink."""
 _TIMEDELTA = re.compile(r"datetime\.timedelta\((.*)\)")
 
 
@@ -139,19 +151,25 @@ def explain(
             continue  # it is there, misspelt
         if isinstance(value, str) and len(value) >= _SMALLEST_HIDDEN:
             sentence = sentence.replace(value, "…")  # whoever wrote the check may have quoted what it checked
+        if detail["type"] in ("list_type", "tuple_type") and (example := _LISTS.get(str(path[-1]))):
+            sentence += f", in brackets, such as {example}"
         sentences = found.setdefault((path, _PHASES.get(detail["type"], "syntax")), [])
         if sentence not in sentences:  # each member of a union complains
             sentences.append(sentence)
     return ((path, ", or ".join(sentences), phase) for (path, phase), sentences in found.items())
 
 
-def _unknown_keys(details: Sequence[ErrorDetails], keys: Iterable[str]) -> dict[KeyPath, str]:
+def _unknown_keys(details: Sequence[ErrorDetails], keys: Collection[str]) -> dict[KeyPath, str]:
     ways = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     return {way: _FOR_PEOPLE if way[0] in PeopleSettings.model_fields else _unknown_key(way, keys) for way in ways}
 
 
-def _unknown_key(way: KeyPath, keys: Iterable[str]) -> str:
-    return "unknown key" + (did_you_mean(str(way[0]), keys) if len(way) == 1 else "")
+def _unknown_key(way: KeyPath, keys: Collection[str]) -> str:
+    if len(way) > 1:
+        return "unknown key"
+    if (here := _ELSEWHERE.get(str(way[0]))) in keys:
+        return f'unknown key; here it is called "{here}"'
+    return "unknown key" + did_you_mean(str(way[0]), keys)
 
 
 def _locate(detail: ErrorDetails, table: Any) -> tuple[KeyPath, Any]:

@@ -13,6 +13,7 @@ from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, hand_out, note_cut
 from daemon.store.database import Database
 from daemon.store.gathered import claim_for_people, claim_suspects, count_back
 from daemon.store.sinks import release_waiting, save_lane
+from daemon.store.trials import discard_cut_off
 from daemon.store.verdicts import Attempted, Claim, record_verdicts
 from daemon.store.waits import restore_waits
 from daemon.tables import WAITING, deliveries, events
@@ -115,7 +116,7 @@ class Deliveries:
     async def void_claims(self) -> list[Suspect]:
         """At start: attempts of an earlier process get no verdict any more, so they fall due now.
 
-        Each counts as a failure and as a death. Answers the deliveries that an earlier process died
+        Each counts as a failure and as a death; tests are discarded. Answers the deliveries that an earlier process died
         over, or beside. Other waits go on, as long as they should.
         """
 
@@ -123,6 +124,7 @@ class Deliveries:
             cut_off = connection.execute(CLAIMABLE.where(deliveries.c.claimed_at.is_not(None))).all()
             for row in cut_off:
                 note_cut_off(connection, row)
+            discard_cut_off(connection, now)
             if cut_off:
                 # Beside whatever killed us first there was much else; a suspect that is cut off again was alone.
                 again = {row.event_id for row in cut_off if row.deaths}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, desc, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, desc, exists, func, literal, or_, select, update
 
 from daemon.contract import OWN_SOURCE
 from daemon.store.database import Database
@@ -117,6 +117,18 @@ def settle_notice(connection: Connection, key: str) -> bool:
     """Note that a matter is over, in a transaction of the caller's; whether it had been told."""
     active = _all_of(_named(key)), notices.c.active.is_(True)
     return connection.execute(update(notices).where(*active).values(active=False)).rowcount > 0
+
+
+def rename_notice(connection: Connection, old: str, new: str) -> None:
+    """Let what was told of one matter count as told of another, in a transaction of the caller's.
+
+    What was told of the other one already goes before; then the first is over.
+    """
+    if connection.execute(select(exists().where(_all_of(_named(new))))).scalar():
+        settle_notice(connection, old)
+        return
+    rest = func.substr(notices.c.key, len(_named(old)) + 1)
+    connection.execute(update(notices).where(_all_of(_named(old))).values(key=literal(_named(new)) + rest))
 
 
 def _named(key: str) -> str:

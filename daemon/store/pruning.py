@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from daemon.contract import OWN_SOURCE
 from daemon.quantities import duration_text
@@ -77,8 +77,10 @@ class Pruning:
     async def give_up_waiting(self, sink: str, *, after: timedelta, limit: int) -> int:
         """Give up deliveries of a sink that have waited too long; they stay visible and replayable.
 
-        What a person asked for again has waited since it last fell due, not since it was first stored.
+        What a person asked for again, or was to wait for a digest or the end of quiet hours, has waited since it last
+        fell due, not since it was first stored.
         """
+        waited_on_purpose = func.coalesce(deliveries.c.gathered, "").in_(["digest", "quiet"])
 
         def operation(connection: Connection, now: datetime) -> int:
             too_old = connection.execute(
@@ -88,10 +90,8 @@ class Pruning:
                     WAITING,
                     deliveries.c.sink == sink,
                     deliveries.c.claimed_at.is_(None),
-                    # What waits for a digest is not what cannot be delivered.
-                    or_(deliveries.c.gathered.is_(None), deliveries.c.due_at <= now),
                     events.c.stored_at < now - after,
-                    or_(deliveries.c.replays == 0, deliveries.c.due_at < now - after),
+                    or_(and_(deliveries.c.replays == 0, ~waited_on_purpose), deliveries.c.due_at < now - after),
                 )
                 .limit(limit)
             ).all()

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, exists, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists, func, select, update
 
 from daemon.contract import delivery_id
 from daemon.store.database import Database
-from daemon.store.notices import settle_notice
+from daemon.store.notices import rename_notice, settle_notice
 from daemon.store.upsert import put
 from daemon.tables import WAITING, counters, deliveries, events, meta, sinks, sources, tombstones, unidentified
 
@@ -79,6 +79,11 @@ _FACTS = ("burst of {}", "reported:{}")
 """What `meta` holds of each sink; see gathered.py and figures.py."""
 
 
+_OF_HEALTH = ("alert.sink", "alert.source", "alert.completion")
+_OF_EVENTS = ("alert.dead_letter", "alert.unidentified", "alert.returned", "alert.completed_elsewhere")
+"""What the operator was told, by sink or source: of the state that it is in, and of what moves to the new name."""
+
+
 def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> int:
     _remember(connection, "renamed sinks", deliveries.c.sink, deliveries.c.id, old, new)
     _hand_over(connection, sinks, old, new)
@@ -89,6 +94,16 @@ def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> i
     other = deliveries.alias()
     has_one_too = exists().where(other.c.event_id == deliveries.c.event_id, other.c.sink == new)
     moved = connection.execute(update(deliveries).where(deliveries.c.sink == old, ~has_one_too).values(sink=new))
+    # What still waits under the old name is owed, whatever once became of it under the new one.
+    waits_still = exists().where(
+        other.c.event_id == deliveries.c.event_id, other.c.sink == old, other.c.state == "waiting"
+    )
+    settled_unsent = deliveries.c.state.in_(["skipped", "gave_up", "discarded"])
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.sink == new, settled_unsent, waits_still)
+        .values(state="waiting", due_at=now, settled_at=None, reason=None, failures=0)
+    )
     _discard(connection, now, f"its sink was renamed to {new}, which has this event already", deliveries.c.sink == old)
     return moved.rowcount
 
@@ -108,16 +123,22 @@ def _rename_source(connection: Connection, now: datetime, old: str, new: str) ->
         .where(left, events.c.acknowledged_at.is_(None))
         .values(acknowledged_at=now, acknowledged_by="nobody", ack_due_at=None, ack_reason=reason)
     )
-    other, theirs = events.alias(), deliveries.alias()
-    twin = (
-        select(theirs.c.id)
-        .join(other, other.c.id == theirs.c.event_id)
-        .join(events, events.c.external_id == other.c.external_id)
-        .where(left, other.c.source == new, events.c.id == deliveries.c.event_id, theirs.c.sink == deliveries.c.sink)
+    done = f"was delivered when its source was called {old}"
+    _discard(connection, now, done, _has_twin(new, old, "delivered"))
+    _discard(connection, now, reason, _has_twin(old, new, "delivered", "waiting"))
+    return moved
+
+
+def _has_twin(source: str, other_source: str, *states: str) -> ColumnElement[bool]:
+    """Whether the same event went to the same sink from the other source too, and is in one of these states there."""
+    event, twin_event, twin = events.alias(), events.alias(), deliveries.alias()
+    same_event = (event.c.source == source, event.c.external_id == twin_event.c.external_id)
+    return (
+        exists()
+        .where(event.c.id == deliveries.c.event_id, *same_event, twin_event.c.source == other_source)
+        .where(twin.c.event_id == twin_event.c.id, twin.c.sink == deliveries.c.sink, twin.c.state.in_(states))
         .correlate(deliveries)
     )
-    _discard(connection, now, reason, twin.exists())
-    return moved
 
 
 def _move_rows(connection: Connection, table: Table, key: str, old: str, new: str) -> int:
@@ -130,10 +151,15 @@ def _hand_over(connection: Connection, table: Table, old: str, new: str) -> None
     """Give what is known of the old name to the new one, unless that has made experience of its own."""
     if _is_known(connection, table, new):
         connection.execute(delete(table).where(table.c.name == old))
+        for kind in _OF_HEALTH:
+            settle_notice(connection, f"{kind}:{old}")
     else:
         connection.execute(update(table).where(table.c.name == old).values(name=new))
-    for kind in ("alert.sink", "alert.source", "alert.completion", f"alert.orphaned_{table.name}"):
-        settle_notice(connection, f"{kind}:{old}")
+        for kind in _OF_HEALTH:
+            rename_notice(connection, f"{kind}:{old}", f"{kind}:{new}")
+    for kind in _OF_EVENTS:
+        rename_notice(connection, f"{kind}:{old}", f"{kind}:{new}")
+    settle_notice(connection, f"alert.orphaned_{table.name}:{old}")
 
 
 def _move_counts(connection: Connection, column: Column[str], old: str, new: str) -> None:

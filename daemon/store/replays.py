@@ -19,8 +19,8 @@ class Selection:
 
     keys: Sequence[str] = ()
     """Event keys (`source:id`) or plain external ids; empty: any event."""
-    sinks: Sequence[str] = ()
-    """Empty: every sink that has a delivery of the event."""
+    sinks: Sequence[str] | None = None
+    """None: every sink that has a delivery of the event."""
     states: Sequence[str] = REPLAYABLE
     since: datetime | None = None
 
@@ -90,7 +90,7 @@ def _events_of(selection: Selection) -> Select[int]:
 
 def _selected(selection: Selection) -> Select[int]:
     query = select(deliveries.c.id).where(deliveries.c.state.in_(selection.states))
-    if selection.sinks:
+    if selection.sinks is not None:
         query = query.where(deliveries.c.sink.in_(selection.sinks))
     if selection.keys or selection.since is not None:
         query = query.where(deliveries.c.event_id.in_(_events_of(selection)))

@@ -23,7 +23,9 @@ def test_every_event_reaches_every_sink_once_and_is_completed_once(world):
             assert sorted(w.sim.upstream.completed) == sorted(ids)
             assert w.sim.upstream.pending == []
             assert Counter(w.accepted("hook")) == Counter(f"builtbybit-{each}-hook" for each in ids)
-            assert len([call for call in w.sim.inbox.received("chat") if call.accepted]) == 31
+            messages = [json.loads(call.body) for call in w.sim.inbox.received("chat") if call.accepted]
+            told = [embed["footer"]["text"] for message in messages for embed in message["embeds"]]
+            assert sorted(told) == sorted(f"builtbybit:{each}" for each in ids)
             assert not any(call.hazards for call in w.sim.inbox.received("chat"))
             assert len({mail.id for mail in w.sim.mail.received}) == len(w.sim.mail.received) == 31
             lines = [json.loads(line) for line in (w.folder / "sales.jsonl").read_text().splitlines()]

@@ -40,7 +40,7 @@ def test_where_decides_by_what_an_event_holds_and_show_says_why(world: Callable[
             assert "a division by zero" in failed[0]["reason"]
             assert shop.rows("SELECT count(*) FROM events WHERE kind = 'alert.unrouted'") == [(0,)]
             text = await asyncio.to_thread(shown, shop.folder, str(small))
-            assert "routing  no filter: every event, meets trigger != 'secret'" in text
+            assert "routing  any trigger, meets trigger != 'secret'" in text
             assert (
                 'big: no delivery; by the config as it is now: matches "purchase", does not meet final_price|float >= 5'
                 ' (final_price = "3.00")' in text

@@ -25,7 +25,11 @@ PURCHASE = {
         ("final_price >", "unexpected 'end of condition'"),
         ("final_price = 5", "'=' is not expected there (to compare, write \"==\")"),
         ("a == 1 b", "'b' is not expected there"),
-        ("a && b", "unexpected char '&'"),
+        ("a && b", 'unexpected char \'&\' at 2; write "and" for "&&"'),
+        ("a == '||' || b", '; write "or" for "||"'),
+        ("!a", '; write "not" for "!"'),
+        ("a & '&&'", "unexpected char '&' at 2"),
+        ("a != 1 b", "'b' is not expected there"),
         ("{{ a }}", "write it without {{ }}"),
         ("a }}", "'}}' is not expected there"),
         ("username.upper() == 'X'", "calls such as x() are not available; use a filter such as |lower"),
@@ -53,6 +57,7 @@ def test_a_broken_condition_is_refused_with_one_clear_line(condition: Any, compl
     (error,) = failure.value.errors()
     assert complaint in error["msg"]
     assert error["msg"].isprintable()
+    assert ("; write" in error["msg"]) == ("; write" in complaint)
 
 
 def test_a_condition_shows_no_secret_that_was_pasted_into_it() -> None:
@@ -105,7 +110,7 @@ def test_a_long_value_is_shown_in_part() -> None:
 @pytest.mark.parametrize(
     ("patterns", "wanted", "why"),
     [
-        (None, False, 'no filter: every event, does not meet final_price > 10 (final_price = "9.99")'),
+        (None, False, 'any trigger, does not meet final_price > 10 (final_price = "9.99")'),
         (["purchase"], False, 'matches "purchase", does not meet final_price > 10 (final_price = "9.99")'),
         (["review"], False, "matches no pattern"),
     ],

@@ -110,7 +110,8 @@ def test_certificates_are_checked_against_the_usual_authorities_or_those_given(t
         receiver = HttpReceiver()
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
         url = f"https://localhost:{server.sockets[0].getsockname()[1]}/secret-path"
-        trusting, doubting = Http(ca_file=certificate), Http()
+        trusting, doubting = Http(), Http()
+        trusting.trust(certificate)
         for attempt in (
             doubting.call("GET", url, deadline=LATER, limit=10),
             doubting.reach(url, deadline=LATER),

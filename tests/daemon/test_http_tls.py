@@ -74,7 +74,8 @@ def call(folder: Path, *, newest: ssl.TLSVersion | None = None, **more: object) 
         context.load_cert_chain(pem)
         receiver = HttpReceiver()
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
-        http = Http(ca_file=folder / "signer.pem")
+        http = Http()
+        http.trust(folder / "signer.pem")
         try:
             url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
             said = str((await http.call("POST", url, content=b"sale", deadline=LATER, limit=10)).status)

@@ -5,8 +5,9 @@ import json
 import os
 import re
 import secrets as random_secrets
+from html import escape
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -133,13 +134,14 @@ def test_secrets_are_equal_by_their_value() -> None:
 
 
 def test_a_known_secret_is_redacted_in_every_form_it_could_take() -> None:
-    value = 'canary+/"é' + random_secrets.token_hex(12)
+    value = 'canary+/"é *<&' + random_secrets.token_hex(12)
     remember(value)
     raw = value.encode()
     forms = [value, quote(value), quote(value, safe=""), json.dumps(value), json.dumps({"a": [value]})]
-    forms += [base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()]
+    forms += [urlencode({"a": value}), urlencode({"a": value}, safe="*"), json.dumps(value, ensure_ascii=False)]
+    forms += [escape(value), base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()]
     for form in forms:
-        assert value[10:] not in (text := redact(f"before {form} after")), form
+        assert value[14:] not in (text := redact(f"before {form} after")), form
         assert text.startswith("before ")
         assert MASK in text
         assert text.endswith("after")

@@ -1,6 +1,7 @@
 """Digest times, quiet hours and bursts: what is understood, and which moment follows when clocks change."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -64,7 +65,21 @@ def test_a_time_that_the_clock_shows_twice_is_a_digest_once_for_what_came_before
     first = times.next(local("2026-10-24 12:00"), BERLIN)
     assert first == local("2026-10-25 02:30")
     assert times.next(first, BERLIN) == local("2026-10-26 02:30")
-    assert times.next(local("2026-10-25 02:10", fold=1), BERLIN) == local("2026-10-25 02:30", fold=1)
+    assert times.next(local("2026-10-25 02:10", fold=1), BERLIN) == local("2026-10-26 02:30")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"])
+def test_whenever_in_a_year_it_is_asked_the_next_digest_is_the_same_chain_of_one_a_day(zone: str) -> None:
+    times, place = parse_digest("02:00"), ZoneInfo(zone)
+    moment, chain = datetime(2026, 1, 1, tzinfo=UTC), []
+    while moment.year == 2026:
+        moment = times.next(moment, place)
+        chain.append(moment)
+    assert len({moment.astimezone(place).date() for moment in chain}) == len(chain) >= 365
+    for earlier, later in pairwise(chain):
+        for hours in (0.1, 0.9, 1.5, 2.5, 12, 21, 22.5):
+            if (asked := earlier + timedelta(hours=hours)) < later:
+                assert times.next(asked, place) == later
 
 
 @given(digest=CLOCK, now=MOMENTS, zone=ZONES)

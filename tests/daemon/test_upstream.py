@@ -13,7 +13,7 @@ from daemon.contract import SourceRefused, SourceThrottled, SourceTrouble, Sourc
 from daemon.upstream import (
     IDLE_AFTER,
     SLOWEST,
-    Pace,
+    Polling,
     Upstream,
     after_success,
     after_sweep,
@@ -26,8 +26,8 @@ from daemon.upstream import (
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 FRESH = Upstream(since=NOON)
-PACE = Pace(timedelta(seconds=30), timedelta(seconds=15), None)
-PATIENT = replace(PACE, poll_max=timedelta(minutes=5))
+POLLING = Polling(timedelta(seconds=30), timedelta(seconds=15), None)
+PATIENT = replace(POLLING, poll_max=timedelta(minutes=5))
 DOWN, REFUSED = SourceUnavailable("HTTP 500"), SourceRefused("403")
 
 
@@ -41,50 +41,50 @@ def troubled(upstream: Upstream, *troubles: SourceTrouble, now: datetime = NOON)
     return upstream
 
 
-def seconds(upstream: Upstream, pace: Pace = PACE) -> float:
-    return next_sweep(upstream, pace=pace, spread=0.5).total_seconds()
+def seconds(upstream: Upstream, polling: Polling = POLLING) -> float:
+    return next_sweep(upstream, polling=polling, spread=0.5).total_seconds()
 
 
 def test_at_first_it_is_asked_at_the_configured_pace() -> None:
     assert seconds(FRESH) == 30
-    assert seconds(after_sweep(FRESH, new=0, pace=PACE, now=NOON)) == 30
+    assert seconds(after_sweep(FRESH, new=0, polling=POLLING, now=NOON)) == 30
 
 
 def test_an_event_heats_the_pace_which_cools_step_by_step() -> None:
-    hot = after_sweep(FRESH, new=3, pace=PACE, now=NOON)
+    hot = after_sweep(FRESH, new=3, polling=POLLING, now=NOON)
     steps = [hot]
     for _ in range(5):
-        steps.append(after_sweep(steps[-1], new=0, pace=PACE, now=NOON))
+        steps.append(after_sweep(steps[-1], new=0, polling=POLLING, now=NOON))
     assert [round(seconds(step), 2) for step in steps] == [15, 18.75, 23.44, 29.3, 30, 30]
 
 
 def test_after_long_quiet_the_pace_grows_only_where_that_was_wished() -> None:
-    quiet = after_sweep(FRESH, new=1, pace=PATIENT, now=NOON)
+    quiet = after_sweep(FRESH, new=1, polling=PATIENT, now=NOON)
     patient = usual = quiet
     now = NOON
     for _ in range(200):
         now += timedelta(minutes=1)
-        patient = after_sweep(patient, new=0, pace=PATIENT, now=now)
-        usual = after_sweep(usual, new=0, pace=PACE, now=now)
+        patient = after_sweep(patient, new=0, polling=PATIENT, now=now)
+        usual = after_sweep(usual, new=0, polling=POLLING, now=now)
         if now - NOON < IDLE_AFTER:
             assert patient == usual
     assert (seconds(usual), seconds(patient, PATIENT)) == (30, 300)
 
 
 @pytest.mark.parametrize(
-    ("stored", "pace", "expected"),
+    ("stored", "polling", "expected"),
     [
-        (300, PACE, 30),
-        (300, Pace(timedelta(minutes=5), timedelta(seconds=15), None), 300),
-        (15, Pace(timedelta(minutes=5), timedelta(minutes=2), None), 120),
+        (300, POLLING, 30),
+        (300, Polling(timedelta(minutes=5), timedelta(seconds=15), None), 300),
+        (15, Polling(timedelta(minutes=5), timedelta(minutes=2), None), 120),
         (86400, PATIENT, 300),
     ],
 )
 def test_a_pace_from_before_a_change_of_the_config_is_brought_within_it(
-    stored: float, pace: Pace, expected: float
+    stored: float, polling: Polling, expected: float
 ) -> None:
     old = replace(FRESH, interval=timedelta(seconds=stored), last_new_at=NOON)
-    assert seconds(old, pace) == expected
+    assert seconds(old, polling) == expected
 
 
 def test_each_rate_limit_doubles_the_pace_up_to_eightfold_and_success_takes_it_back() -> None:
@@ -154,8 +154,8 @@ def test_whatever_happens_waits_stay_within_their_bounds(steps: list[Any]) -> No
     upstream, now = FRESH, NOON
     for step, spread in steps:
         if step in ("new", "none"):
-            upstream = after_sweep(upstream, new=step == "new", pace=PATIENT, now=now)
-            wait = next_sweep(upstream, pace=PATIENT, spread=spread)
+            upstream = after_sweep(upstream, new=step == "new", polling=PATIENT, now=now)
+            wait = next_sweep(upstream, polling=PATIENT, spread=spread)
             assert PATIENT.poll_max is not None
             assert PATIENT.poll_min * 0.9 <= wait <= PATIENT.poll_max * SLOWEST * 1.1
         else:

@@ -33,7 +33,7 @@ from daemon.store import Enrolled, Store, StoreClosed
 from daemon.store.gathered import MOST_TOGETHER
 from daemon.store.writer import PAUSE_SECONDS
 from daemon.timing import parse_digest, parse_quiet_hours
-from daemon.upstream import Pace
+from daemon.upstream import Polling
 from tests.machine.hours import Hours, in_truth
 
 SHOP = "shop"
@@ -54,7 +54,7 @@ GATHERINGS = {
 """How those at the sink "people" want to be told, by the settings of the plan."""
 ALERT_SINK = "one"
 LARGEST_STEP = timedelta(days=1)
-PACE = Pace(poll=timedelta(seconds=30), poll_min=timedelta(seconds=15), poll_max=None)
+POLLING = Polling(poll=timedelta(seconds=30), poll_min=timedelta(seconds=15), poll_max=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Process:
         await self.store.database.open()
 
     async def start(self) -> None:
-        """Remember what was, and begin to send; the order is that of `daemon/app/daemon.py`."""
+        """Remember what was, and begin to send; the order is that of `daemon/app/assembly.py`."""
         await self.store.gates.load()
         await self.store.paces.load()
         turnstile = Turnstile(self.store)
@@ -117,7 +117,7 @@ class Process:
             self._line,
             self.store,
             alerts,
-            pace=PACE,
+            polling=POLLING,
             memory=await self.store.sources.enroll(SHOP),
             first_start="send",
             route=self._route,

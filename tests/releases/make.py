@@ -16,9 +16,13 @@ from daemon.simulator.server import Simulator
 HERE = Path(__file__).parent
 
 
-def configure(folder: Path, sim: Simulator) -> Path:
+def configure(folder: Path, sim: Simulator, *, without: str = "") -> Path:
     """Write a config whose sinks end up in different states."""
     sinks = "".join(
+        f'[sinks.{name}]\ntype = "discord"\nurl = "{sim.discord_url(name)}"\n{more}\n'
+        for name, more in (("talk", 'events = ["purchase"]'), ("paper", 'digest = "mon 09:00"'))
+    )
+    sinks += "".join(
         f'[sinks.{name}]\ntype = "webhook"\nurl = "{sim.webhook_url(name)}"\n{more}\n'
         for name, more in (
             ("good", 'events = ["!coupon*"]'),
@@ -27,6 +31,7 @@ def configure(folder: Path, sim: Simulator) -> Path:
             ("gone", 'events = ["update"]'),
             ("down", 'events = ["purchase"]\nretries = ["1h"]'),
         )
+        if name != without
     )
     config = folder / "config.toml"
     config.write_text(
@@ -67,6 +72,8 @@ async def make(target: Path) -> None:
             sim.upstream.faults = Faults(read_limit=0, limit_window=3600)
             await run(config, "once")
             await run(config, "sinks", "stop", "down")
+            config = configure(folder, sim, without="gone")
+            await run(config, "sinks", "discard", "gone", "--yes")
         connection = sqlite3.connect(folder / "eventferry.db")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         states = dict(connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())

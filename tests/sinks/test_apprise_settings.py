@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
         ({"url": "canary-token-0123456789"}, "must be one Apprise URL"),
         ({"url": "tgram://canary-token-0123456789/1 json://x"}, "must be one Apprise URL"),
         *(({"url": f"{scheme}://canary-token-0123456789"}, "on the machine") for scheme in ("syslog", "DBUS", "kde")),
+        ({"url": "syslog://"}, "on the machine"),
         ({"url": "ntfy://canary-token-0123456789", "body": "a", "markdown": "b"}, "give one"),
         ({"url": "ntfy://canary-token-0123456789", "title": "{{"}, "title"),
         ({"url": "ntfy://canary-token-0123456789", "attach": "/etc/passwd"}, "not permitted"),

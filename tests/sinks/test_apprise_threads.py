@@ -14,7 +14,7 @@ import pytest
 
 from daemon import log
 from daemon.contract import Delivered, Report, TryLater
-from tests.events import delivery
+from tests.events import delivery, event
 from tests.notifiers import Stub, sink_of, stubbed
 from tests.receivers import http_receiver, reply
 
@@ -167,7 +167,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     code = """
 import asyncio, os, time
 from apprise.decorators import notify
-from tests.events import delivery
+from tests.events import delivery, event
 from tests.notifiers import sink_of
 sink = sink_of("stub://x", timeout="100ms")
 notify(on="stub")(lambda *_, **__: time.sleep(300))
@@ -179,3 +179,23 @@ print((asyncio.run(sink.deliver(delivery()))).outcome.reason)
     )
     assert result.stdout == "no answer within 0.1 s; the service may have it\n"
     assert result.stderr == ""
+
+
+def test_what_takes_apprise_long_to_escape_keeps_nobody_else_waiting() -> None:
+    """A buyer wrote it, and everything else runs on the same loop."""
+    review = delivery(event({"review": "[" * 20_000}, kind="review"))
+
+    async def run() -> None:
+        async with http_receiver(reply()) as receiver:
+            url = f"json://127.0.0.1:{receiver.port}/?format=html"
+            sink = sink_of(url, markdown="**Review**\n\n{{ review }}", timeout="60s")
+            await sink.deliver(delivery())
+            began = last = time.monotonic()
+            longest, delivering = 0.0, asyncio.create_task(sink.deliver(review))
+            while not delivering.done():
+                await asyncio.sleep(0.005)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            assert isinstance(delivering.result().outcome, Delivered)
+            assert longest < (time.monotonic() - began) / 2
+
+    asyncio.run(run())

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -65,3 +67,13 @@ def test_the_same_recipient_twice_gets_one_mail() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.53", "::1", "[::1]"])
 def test_on_loopback_a_password_needs_no_encryption(host: str) -> None:
     assert mail_settings(host=host, **LOGIN).host == host.strip("[]")
+
+
+def test_a_python_that_injects_headers_is_said_once_however_many_sinks_there_are() -> None:
+    script = (
+        "from daemon import log; log.configure('info', 'json');"
+        "from tests.mailers import mailer_of; from sinks._mail import python_injects_headers;"
+        "[mailer_of() for _ in range(3)]; log.shutdown(); print(int(python_injects_headers()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True, timeout=60)
+    assert done.stderr.count("email.python_is_old") == int(done.stdout)

@@ -12,7 +12,8 @@ from daemon.contract import Delivered, Event
 from daemon.expression import HtmlTemplate, MarkdownTemplate, TextTemplate, clean
 from daemon.people import PeopleSettings
 from daemon.simulator.samples import KINDS, Kind, Samples
-from sinks._layout import EVERYTHING, Field, Message, compose, filled, template_values
+from sinks._layout import EVERYTHING, Message, compose, filled, template_values
+from sinks._placeholders import Field
 from tests.events import EVENTS, JSON, delivery, event
 from tests.ledger import story
 from tests.receivers import http_receiver, reply

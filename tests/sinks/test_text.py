@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks._text import clean, cut, https_link, markdown, one_line, plain, units
+from daemon.expression import clean, cut, https_link, markdown, one_line, units
+from sinks._text import plain
 
 
 @pytest.mark.parametrize(

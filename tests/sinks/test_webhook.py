@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from daemon.contract import Delivered, TryLater, Unreachable
 from daemon.http import Http
@@ -26,21 +25,10 @@ from tests.receivers import (
     reply,
     served,
 )
+from tests.sinks.webhook_settings import refusal, settings
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
-
-
-def settings(**values: Any) -> WebhookSink.Settings:
-    return WebhookSink.Settings.model_validate({"url": "http://127.0.0.1:1/hook"} | values)
-
-
-def refusal(**values: Any) -> str:
-    with pytest.raises(ValidationError) as error:
-        settings(**values)
-    (only,) = error.value.errors(include_input=False, include_url=False)
-    assert not any(isinstance(value, str) and len(value) > 8 and value in str(error.value) for value in values.values())
-    return only["msg"]
 
 
 def deliver(*attempts: dict[str, Any], answer: Answer | None = None, **values: Any) -> tuple[list[Any], HttpReceiver]:
@@ -172,11 +160,11 @@ def test_a_certificate_nobody_vouches_for_is_not_accepted(tmp_path: Path) -> Non
 
 
 @needs_openssl
-def test_checking_trusts_the_authorities_of_its_client(tmp_path: Path) -> None:
+def test_checking_trusts_the_authorities_of_its_ca_file(tmp_path: Path) -> None:
     async def run() -> None:
         certificate = make_certificate(tmp_path)
         async with served(lambda *_: asyncio.sleep(0), certificate) as port:
-            sink = WebhookSink(settings(url=f"https://localhost:{port}/"), Http(ca_file=certificate))
+            sink = WebhookSink(settings(url=f"https://localhost:{port}/", ca_file=str(certificate)), Http())
             assert await sink.check() == "the receiver takes connections"
 
     asyncio.run(run())

@@ -9,26 +9,15 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from daemon.contract import OWN_SOURCE, Report
 from daemon.http import Http
 from sinks.webhook import WebhookSink
 from tests.events import HOSTILE, JSON, delivery, event
 from tests.receivers import Request, http_receiver
+from tests.sinks.webhook_settings import refusal, settings
 
 CANARY = "canary-of-the-body-0123456789"
-
-
-def settings(**values: Any) -> WebhookSink.Settings:
-    return WebhookSink.Settings.model_validate({"url": "http://127.0.0.1:1/hook"} | values)
-
-
-def refusal(**values: Any) -> str:
-    with pytest.raises(ValidationError) as error:
-        settings(**values)
-    (only,) = error.value.errors(include_input=False, include_url=False)
-    return only["msg"]
 
 
 def sent(data: Any, *, kind: str = "purchase", **values: Any) -> tuple[Request, Report]:

@@ -4,11 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from daemon.app.build import build_sinks, load_settings
+import pytest
+
+from daemon.app.build import MOST_DOUBTS, build_sinks, load_settings, route
 from daemon.gathering import Gathering
 from daemon.quantities import Rate
 from daemon.store import Enrolled
 from daemon.timing import parse_digest, parse_quiet_hours
+from tests.events import event
 
 CONFIG = """\
 [daemon]
@@ -93,3 +96,24 @@ def test_people_are_told_by_their_settings_in_their_zone_and_programs_at_once(tm
     quiet = parse_quiet_hours("22:00-07:00")
     assert given["sales"] == Gathering(parse_digest("mon 09:00"), None, quiet, ZoneInfo("Asia/Tokyo"))
     assert gatherings(tmp_path, CONFIG.replace('type = "discord"', 'type = "discord"\nburst = false'))["sales"] is None
+
+
+def test_a_condition_that_cannot_be_worked_out_is_logged_once_for_each_sink_and_reason_and_loses_no_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = "where = 'a / b < 1'"
+    text = CONFIG.replace("[sinks.hook]", f"[sinks.hook]\n{where}").replace("[sinks.lines]", f"[sinks.lines]\n{where}")
+    (tmp_path / "config.toml").write_text(text)
+    sinks = build_sinks(load_settings(tmp_path / "config.toml", {}))
+
+    def logged() -> int:
+        return caplog.text.count("where.failed")
+
+    for number in range(5):
+        assert set(route(sinks, event(external_id=str(number), data={"a": "1", "b": "0"}))) == set(sinks)
+    assert logged() == 2
+    assert set(route(sinks, event(data={"a": "2", "b": "0"}))) == set(sinks)
+    assert logged() == 4, "another reason"
+    for number in range(200):
+        assert set(route(sinks, event(data={"a": str(number), "b": "0"}))) == set(sinks)
+    assert logged() == 2 * MOST_DOUBTS

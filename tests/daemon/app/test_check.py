@@ -87,6 +87,54 @@ async def test_a_template_of_a_field_is_named_by_its_key(config):
     assert {each.about for each in warnings} == {"sinks.chat.fields.Sum"}
 
 
+HOOK = '[sinks.hook]\ntype = "webhook"\nurl = "https://shop.example/"\n'
+CHAT = '[sinks.chat]\ntype = "discord"\naudience = "full"\nurl = "https://discord.com/api/webhooks/1/abc"\n'
+
+
+@pytest.mark.parametrize(
+    ("sinks", "warning"),
+    [
+        (
+            HOOK + '[sinks.hook.json]\nbuyer = { ids = ["{{ user_id }}"] }\n',
+            'sinks.hook.json.buyer.ids: "{{ user_id }}" is sent as "{ user_id }"; here write "{user_id}"',
+        ),
+        (
+            HOOK + '[sinks.hook.form]\nbuyer = "{{user_id|upper}}"\n',
+            'sinks.hook.form.buyer: "{{user_id|upper}}" is sent as "{user_id|upper}"; here write "{user_id}"',
+        ),
+        (
+            CHAT + 'title = "{{ username }} has {resource_title}"\n',
+            'sinks.chat.title: "{resource_title}" is shown as it stands; here write "{{ resource_title }}"',
+        ),
+        (
+            CHAT + '[sinks.chat.fields]\nItem = "{resource_title}"\n',
+            'sinks.chat.fields.Item: "{resource_title}" is shown as it stands; here write "{{ resource_title }}"',
+        ),
+        (HOOK + "[sinks.hook.json]\na = '{{\"b\": {{{user_id}}}}}'\nn = 5\n", None),
+        (CHAT + "title = '{{ username }} {{ \"{x}\" }} {% raw %}{{ x }}{% endraw %} { x } {a:b} {1}'\n", None),
+    ],
+)
+def test_a_placeholder_in_the_spelling_of_the_other_place_is_a_warning(config, sinks, warning):
+    @story
+    async def warned():
+        findings = await check(config(sinks), {}, connect=False)
+        warnings = [text for verdict, text in found(findings, "templates") if verdict == "warning"]
+        assert warnings == ([] if warning is None else [warning])
+
+    warned()
+
+
+@story
+async def test_a_field_for_add_ons_or_bundles_is_no_mistake_and_one_that_is_empty_is_left_out(config):
+    fields = (
+        '[sinks.chat.fields]\nAdd-on = "{{ addon_title }}"\nBundle = "{{ bundle_title }}"\nOdd = "{{ adon_title }}"\n'
+    )
+    findings = await check(config(CHAT + fields), {}, connect=False)
+    assert [text for verdict, text in found(findings, "templates") if verdict == "warning"] == [
+        "sinks.chat.fields.Odd: is empty for every sample; the field is left out then"
+    ]
+
+
 @pytest.mark.parametrize(("audience", "private"), [("public", "buyer_id, final_price, username"), ("full", None)])
 def test_a_template_of_a_public_sink_that_names_what_is_private_is_a_warning(config, audience, private):
     title = (

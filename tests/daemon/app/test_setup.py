@@ -1,10 +1,14 @@
 """What `init` writes."""
 
+import asyncio
 import tomllib
 
 import pytest
 
+from daemon.app.build import build_sinks, load_settings
+from daemon.app.samples import SAMPLES
 from daemon.app.setup import Answers, already_there, config_text, usable_discord_url, usable_token, write
+from daemon.contract import Delivery
 
 TOKEN, URL, OTHER = "tok-123", "https://discord.com/api/webhooks/1/abc", "https://discord.com/api/webhooks/2/def"
 
@@ -23,7 +27,8 @@ TOKEN, URL, OTHER = "tok-123", "https://discord.com/api/webhooks/1/abc", "https:
 def test_trouble_is_reported_where_it_was_asked_for_and_not_to_customers_by_itself(tmp_path, public, trouble, alerts):
     config = tomllib.loads(config_text(tmp_path, Answers(TOKEN, URL, public, trouble, OTHER)))
     assert config["daemon"] == {"alerts": alerts}
-    assert config["sinks"]["sales"] == {"type": "discord", "url": "cred:discord_url"}
+    audience = "public" if public else "full"
+    assert config["sinks"]["sales"] == {"type": "discord", "url": "cred:discord_url", "audience": audience}
     assert ("trouble" in config["sinks"]) is (trouble == "other")
 
 
@@ -37,9 +42,21 @@ def test_the_service_gets_its_database_where_systemd_lets_it_write(tmp_path):
 def test_the_config_holds_no_secret_and_says_what_customers_see(tmp_path):
     text = config_text(tmp_path, Answers(TOKEN, URL, True, "other", OTHER))
     assert not any(secret in text for secret in (TOKEN, URL, OTHER))
-    assert "the buyer's name, number and profile, what was bought and at which price" in text
+    assert "neither buyer nor price" in text
     private = config_text(tmp_path, Answers(TOKEN, URL, False, "same"))
     assert "Customers can see" not in private
+    assert "name buyers and prices" in private
+
+
+@pytest.mark.parametrize(("public", "told"), [(True, False), (False, True)])
+def test_a_purchase_names_buyer_and_price_in_a_private_channel_alone(tmp_path, public, told):
+    write(tmp_path, Answers(TOKEN, URL, public, "same"))
+    sink = build_sinks(load_settings(tmp_path / "config.toml", {}))["sales"].sink
+    message = sink.render(Delivery("d1", SAMPLES["a purchase"], attempt=1))
+    asyncio.run(sink.close())
+    assert "Skyline Economy" in message
+    assert "https://builtbybit.com/resources/1234/" in message
+    assert [private in message for private in ("Marlowe", "members/4711", "9.99")] == [told] * 3
 
 
 def test_answers_do_not_show_their_secrets():

@@ -94,7 +94,7 @@ def test_at_a_terminal_everything_is_asked_and_no_secret_is_shown(ferry, stand_i
         person.answer("BuiltByBit's token (hidden)", TOKEN)
         person.answer("Discord webhook URL (hidden)", url)
         person.answer("Can customers see that channel?", "y")
-        person.expect("the buyer's name, number and profile")
+        person.expect("neither buyer nor price")
         person.answer("Where should trouble be reported?", "other")
         person.answer("Discord webhook URL for trouble (hidden)", URL)
         person.expect("templates")
@@ -107,6 +107,7 @@ def test_at_a_terminal_everything_is_asked_and_no_secret_is_shown(ferry, stand_i
     assert len(stand_ins.received("discord")) == 1
     written = (ferry.folder / "new/config.toml").read_text()
     assert "# Customers can see this channel" in written
+    assert 'audience = "public"' in written
     assert 'alerts = ["trouble"]' in written
 
 

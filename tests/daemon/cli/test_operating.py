@@ -64,7 +64,43 @@ def test_a_replay_never_means_everything_by_accident(ferry, stand_ins, arguments
     ],
 )
 def test_what_is_meant_is_counted(ferry, stand_ins, delivered, arguments, number):
-    assert ferry.json("replay", *arguments, "--yes") == {"deliveries": number}
+    assert ferry.json("replay", *arguments, "--yes") == {"deliveries": number, "left_out": 0}
+
+
+def without_email(ferry):
+    """The config no longer has this sink; what it was."""
+    config = ferry.folder / "config.toml"
+    text = config.read_text()
+    start, end = text.index("[sinks.email]"), text.index("[daemon]")
+    config.write_text(text[:start] + text[end:])
+    return text
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_nothing_becomes_due_to_a_sink_that_is_not_in_the_config(ferry, stand_ins, delivered, running):
+    without_email(ferry)
+    if running:
+        ferry.start("run")
+        until(lambda: "daemon.started" in ferry.log(), ferry.log)
+    for chosen in (("--sink", "email"), ("--sink", "email", "--sink", "webhook"), (delivered[0], "--to", "email")):
+        done = ferry("replay", *chosen, "--yes")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "eventferry: email is not in the config; " in done.stderr
+    told = ferry.ok("replay", "--since", "1h", "--yes")
+    assert told.startswith("6 due again")
+    assert "3 left out: their sinks are not in the config" in told
+    assert not [sink for sink in ferry.json("sinks") if sink["type"] is None and sink["waiting"]]
+
+
+def test_where_only_sinks_that_are_gone_have_it_a_replay_says_so(ferry, stand_ins):
+    text = left_over(ferry, stand_ins)
+    ferry.ok("sinks", "discard", "email", "--yes")
+    done = ferry("replay", "--state", "discarded", "--yes")
+    assert done.returncode == 1
+    assert "nothing to replay" in done.stderr
+    assert "2 left out: their sinks are not in the config" in done.stderr
+    (ferry.folder / "config.toml").write_text(text)
+    assert ferry.ok("replay", "--state", "discarded", "--yes").startswith("2 due again")
 
 
 def test_dead_letters_are_replayed_and_nothing_else(ferry, stand_ins):
@@ -128,11 +164,7 @@ def left_over(ferry, stand_ins):
     ferry.ok("sinks", "stop", "email")
     stand_ins.happen({"samples": 2})
     ferry("once")
-    config = ferry.folder / "config.toml"
-    text = config.read_text()
-    start, end = text.index("[sinks.email]"), text.index("[daemon]")
-    config.write_text(text[:start] + text[end:])
-    return text
+    return without_email(ferry)
 
 
 def test_deliveries_of_a_sink_that_left_the_config_are_not_forgotten(ferry, stand_ins):

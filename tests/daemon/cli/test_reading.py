@@ -131,6 +131,7 @@ def test_an_event_is_shown_by_key_by_id_and_by_what_receivers_call_it(ferry, sto
     assert ferry.json("show", f"builtbybit-{stored[0]}-email") == by_id
     alert = next(event["key"] for event in ferry.json("events") if event["source"] == "eventferry")
     assert ferry.json("show", alert)[0]["kind"].startswith("alert.")
+    assert "daemon.alerts names it" in ferry.ok("show", alert)
     done = ferry("show", "4711")
     assert (done.returncode, done.stdout) == (1, "")
     assert "no event is known as 4711" in done.stderr

@@ -23,7 +23,8 @@ def bodies(stand_ins, name):
 def test_before_the_first_run_it_needs_no_database_and_leaves_none(ferry, stand_ins, sink):
     told = ferry.ok("test", sink)
     assert told.startswith(f"{sink}: delivered in ")
-    assert "(id eventferry-test-" in told
+    assert "(nothing was kept: there is no database yet)" in told
+    assert "id" not in ferry.json("test", sink)
     assert not list(ferry.folder.glob("eventferry.db*"))
 
 
@@ -50,6 +51,9 @@ def test_it_counts_nowhere_and_completes_nothing(ferry, stand_ins, running):
     found = ferry.json("test", "webhook", "--trigger", "update")
     assert (found["outcome"], found["sink"], found["health"]) == ("delivered", "webhook", "ok")
     assert stand_ins.received("webhook").count(found["id"]) == 1
+    shown = ferry.ok("show", found["id"])
+    assert "routing  a test, sent to one sink by hand" in shown
+    assert "discord" not in shown, "no other sink has anything to do with it"
     now = ferry.json("status")
     for seen in (before, now):
         assert (seen["events"]["stored"], seen["events"]["unacknowledged"], seen["dead_letters"]) == (2, 0, 0)
@@ -181,3 +185,19 @@ def test_a_sink_that_the_running_daemon_does_not_know_is_named(ferry, stand_ins)
     done = ferry("test", "lines")
     assert (done.returncode, "the daemon that runs has no sink called lines" in done.stderr) == (1, True)
     assert ended(daemon) == 0
+
+
+def test_one_that_the_daemon_died_over_is_not_sent_again_and_kept_on_record(ferry, stand_ins):
+    ferry.ok("once")
+    stand_ins.set(receivers={"webhook": {"hang": True}})
+    daemon = ferry.start("run")
+    until(lambda: "daemon.started" in ferry.log(), ferry.log)
+    ferry.start("test", "webhook")
+    until(lambda: any(event["kind"].startswith("test.") for event in ferry.json("events")), ferry.log)
+    daemon.kill()
+    daemon.wait()
+    stand_ins.set(receivers={})
+    assert ferry.ok("once") == "stored 0 | delivered 0 | completed 0 | waiting 0\n"
+    (event,) = ferry.json("events", "--state", "discarded")
+    assert event["deliveries"] == {"webhook": "discarded"}
+    assert "the daemon ended while it was sent; a test is not sent again" in ferry.ok("show", event["key"])

@@ -1,6 +1,7 @@
 """What the daemon has to say is said once, by the sinks named for it, and never by the one it is about."""
 
 import asyncio
+import io
 import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon import log
 from daemon.rounds.alerts import Alerts
 from tests.daemon.rounds.world import LEASE, Hand, look, opened
 
@@ -131,3 +133,25 @@ def test_a_matter_may_be_called_anything(tmp_path: Path, key: str) -> None:
             assert [claim.delivery.event.source for claim in claims] == ["eventferry"] * 2
 
     asyncio.run(scenario())
+
+
+def test_the_log_has_all_of_what_to_do_about_it(tmp_path: Path) -> None:
+    trouble = "sales stopped: " + "Discord says a lot. " * 10 + "12 deliveries wait, nothing is lost."
+    advice = f"Put a new URL into /etc/{'long/' * 20}sales, then: sudo systemctl restart eventferry"
+
+    async def scenario() -> None:
+        async with opened(tmp_path, Ticking()) as store:
+            alerts = Alerts(store, [], Told(tmp_path).wake)
+            await alerts.tell("alert.sink", "sales", f"{trouble} {advice}")
+            await alerts.tell("alert.sink", "mail", "mail stopped. See: eventferry status")
+
+    stream = io.StringIO()
+    log.configure("warning", "json", stream)
+    try:
+        asyncio.run(scenario())
+    finally:
+        log.shutdown()
+    long, short = map(json.loads, stream.getvalue().splitlines())
+    assert (long["text"], long["advice"]) == (trouble, advice)
+    assert short["text"] == "mail stopped. See: eventferry status"
+    assert "advice" not in short

@@ -9,7 +9,7 @@ import pytest
 from daemon.gathering import Gathering
 from daemon.simulator import Faults, Simulator
 from daemon.store import Enrolled
-from tests.daemon.rounds.test_deliver_together import gathers
+from tests.daemon.rounds.together import gathers
 from tests.daemon.rounds.world import Hand, Shop, look, running
 
 CAUSES = "SELECT sink, gathered, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1, 2"

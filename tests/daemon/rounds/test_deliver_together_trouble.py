@@ -9,7 +9,7 @@ from daemon.contract import Delivered, Delivery, Report
 from daemon.retry import Verdict
 from daemon.store import Attempted, Claim, Enrolled, Store
 from tests.daemon.rounds.lanes import Scripted, accept, running, until
-from tests.daemon.rounds.test_deliver_together import WAITING, gathers, people, rest, waits
+from tests.daemon.rounds.together import WAITING, gathers, people, rest, waits
 from tests.daemon.rounds.world import LEASE, Hand, arrive, look, opened
 
 DIGEST = gathers(digest="09:00")

@@ -80,6 +80,27 @@ def test_i11_a_hold_shuts_every_sink_that_shares_it_and_no_other_and_survives_a_
     asyncio.run(scenario())
 
 
+def test_a_lane_that_is_claiming_while_another_is_told_to_hold_goes_on_when_the_hold_is_over(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        one, two = Paced(ALL, url()), Paced(ALL, url(name="discord/two"))
+        async with running(tmp_path, SteadyClock(), one=one, two=two) as lanes:
+
+            async def hold_once(delivery: Delivery) -> Report:
+                if len(two.got) > 1:
+                    return await together(delivery)
+                while not lanes.of["one"]._looking.under_way:  # noqa: ASYNC110 - for this very moment
+                    await asyncio.sleep(0)
+                return limited(seconds=0.3)
+
+            two.answer = hold_once
+            await lanes.arrive(1, "two")
+            await until(lambda: two.got)
+            await lanes.arrive(10, "one", first=10)
+            await until(lambda: len(one.got) == 10 and len(two.got) == 2)
+
+    asyncio.run(scenario())
+
+
 def test_i11_the_hold_is_on_disk_before_anything_else_goes_out(tmp_path: Path) -> None:
     async def scenario() -> None:
         seen: list[int] = []

@@ -20,11 +20,11 @@ from daemon.simulator import Faults, Simulator
 from daemon.simulator.switches import plain
 from daemon.sources.builtbybit import BuiltByBitSource
 from daemon.store import Attempted, Enrolled, Planned, Store
-from daemon.upstream import Pace
+from daemon.upstream import Polling
 
 LEASE = timedelta(minutes=2)
 HOLD = timedelta(minutes=5)
-PACE = Pace(poll=timedelta(seconds=30), poll_min=timedelta(seconds=15), poll_max=None)
+POLLING = Polling(poll=timedelta(seconds=30), poll_min=timedelta(seconds=15), poll_max=None)
 
 
 class Hand:
@@ -184,7 +184,7 @@ async def shop_of(
         shop.line,
         store,
         alerts,
-        pace=PACE,
+        polling=POLLING,
         memory=await store.sources.enroll(name),
         first_start=first_start,
         route=lambda event: tuple(sinks) if wants(event.kind) else (),

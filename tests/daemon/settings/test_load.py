@@ -194,6 +194,26 @@ def test_alerts_to_nobody_or_to_one_sink_draw_a_warning(load_text: Load, good: s
     assert warning.startswith("daemon.alerts names only sales")
 
 
+@pytest.mark.parametrize("body", ["json", "form"])
+def test_a_key_of_the_sink_that_slipped_into_its_body_draws_a_warning(load_text: Load, good: str, body: str) -> None:
+    Path("secrets/hook").write_text("https://x.example/")
+    hook = f'[sinks.hook]\ntype = "webhook"\nurl = "cred:hook"\n[sinks.hook.{body}]\n'
+    meant = 'type = "sale"\nsecret = "cred:token"\nuser_id = "{user_id}"\nurl = "{resource_url}"\nusername = "Shop"\n'
+    assert load_text(good + hook + meant).warnings == []
+    astray = (
+        'where = "trial"\ntimeout = "5s"\nconcurrency = 1\ngive_up_after = "1d"\nrenamed_from = "old"\nca_file = "x"\n'
+    )
+    if body == "json":
+        astray += 'events = ["purchase"]\nretries = ["5s"]\nheaders = { X-Key = "cred:token" }\n'
+    warnings = load_text(good + hook + meant + astray).warnings
+    assert [warning.partition(" ")[0] for warning in sorted(warnings)] == sorted(
+        f"sinks.hook.{body}.{line.partition(' ')[0]}" for line in astray.splitlines()
+    )
+    assert warnings[0].endswith(
+        f" is sent as part of the body; if the sink was meant, put it above [sinks.hook.{body}]"
+    )
+
+
 @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, True), (0o604, True), (0o600, False)])
 def test_a_secret_that_others_can_read_draws_a_warning(load_text: Load, good: str, mode: int, warned: bool) -> None:
     text = good.replace("cred:token", "canary-literal-token") + (

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.contract import Delivered, TryLater
-from daemon.store import Store
+from daemon.store import Selection, Store
 from daemon.store.claims import DEATHS_TO_QUARANTINE
 from daemon.store.deliveries import Suspect
 from tests.ledger import LEASE, NOON, ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
@@ -193,3 +193,29 @@ async def test_f14_a_damaged_event_is_quarantined_and_the_others_flow(make_store
         probed = await store.deliveries.claim_probe("mail", last_probed=2, lease=LEASE)
         assert (probed.claims, probed.quarantined) == ((), 1)
         assert len(await store.browse.show("builtbybit:2")) == 1
+
+
+@story
+async def test_a_test_that_the_process_died_over_is_discarded_unless_a_person_asked_for_it_again(
+    make_store: Stores,
+) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        await claim(store)
+        for name in ("cut off", "unconcluded", "replayed"):
+            await store.events.add_own("test.purchase", f"test-{name}", {}, [])
+            (one,) = (await store.trials.claim(f"test-{name}", "hook", lease=LEASE)).claims
+            if name == "replayed":
+                await store.trials.conclude(one.row_id)
+            elif name == "unconcluded":
+                await record(store, attempted(one, TryLater("500"), store.database.clock()))
+        await store.replays.replay(Selection(keys=["test-replayed"]))
+    async with make_store() as store:
+        assert [suspect.row_id for suspect in await store.deliveries.void_claims()] == [1]
+        assert await rows(store, "SELECT state, settled_at IS NULL, claimed_at FROM deliveries ORDER BY id") == [
+            ("waiting", 1, None),
+            ("discarded", 0, None),
+            ("discarded", 0, None),
+            ("waiting", 1, None),
+        ]
+        assert await rows(store, "SELECT outcome FROM attempts WHERE delivery_id = 2") == ["cut_off"]

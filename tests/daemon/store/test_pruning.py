@@ -230,5 +230,7 @@ async def test_what_waits_for_a_digest_is_not_given_up_before_it(make_store: Sto
         )
         clock.advance(days=6)
         assert await store.pruning.give_up_waiting("hook", after=timedelta(days=1), limit=10) == 0
-        clock.advance(days=2)
+        clock.advance(days=1, hours=23)
+        assert await store.pruning.give_up_waiting("hook", after=timedelta(days=1), limit=10) == 0
+        clock.advance(hours=2)
         assert await store.pruning.give_up_waiting("hook", after=timedelta(days=1), limit=10) == 1
