@@ -1,8 +1,9 @@
 """From settings to sinks, sources and routes."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class BuiltSink:
     rule: Rule
     policy: LanePolicy
     enrolled: Enrolled
-    doubts: set[str] = field(default_factory=set, compare=False)
+    doubts: set[str] = dataclasses.field(default_factory=set, compare=False)
     """What was logged of its condition since the start: each once."""
 
 

@@ -116,8 +116,8 @@ class Deliveries:
     async def void_claims(self) -> list[Suspect]:
         """At start: attempts of an earlier process get no verdict any more, so they fall due now.
 
-        Each counts as a failure and as a death; tests are discarded. Answers the deliveries that an earlier process died
-        over, or beside. Other waits go on, as long as they should.
+        Each counts as a failure and as a death; tests are discarded. Answers the deliveries that an earlier process
+        died over, or beside. Other waits go on, as long as they should.
         """
 
         def operation(connection: Connection, now: datetime) -> list[Suspect]:

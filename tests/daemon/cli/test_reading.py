@@ -1,10 +1,13 @@
 """`status`, `events` and `show`: what they tell, of a running daemon and of none."""
 
+import asyncio
 import json
 import sqlite3
 
 import pytest
 
+from daemon.clock import wall_now
+from daemon.store import Store
 from tests.daemon.cli.conftest import ended, until
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202eback\r\n\ttab"
@@ -178,3 +181,15 @@ def test_variants_and_what_has_no_known_form_are_shown(ferry, stand_ins):
         )
     connection.close()
     assert "listed again with other content at 2026-01-01 01:00:00 CET" in ferry.ok("show", "77")
+
+
+def test_a_report_is_shown_with_the_one_sink_that_it_was_made_for(ferry, stored):
+    async def report():
+        store = Store(ferry.folder / "eventferry.db", wall_now)
+        await store.database.open()
+        await store.events.add_own("report.day", "report.day-email-2026-01-01", {}, ["email"])
+        await store.database.close()
+
+    asyncio.run(report())
+    (event,) = ferry.json("show", "eventferry:report.day-email-2026-01-01")
+    assert event["routing"] == {"email": "a report, made for one sink"}
