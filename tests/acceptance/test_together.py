@@ -10,6 +10,7 @@ import pytest
 from tests.soak.clock import LIBRARIES, WallClock
 
 HOUR = timedelta(hours=1)
+HOOK_WAITS = "SELECT count(*) FROM deliveries WHERE sink = 'hook' AND state = 'waiting'"
 KEPT_BACK = "SELECT sink, gathered, count(*), max(attempt) FROM deliveries WHERE state = 'waiting' GROUP BY 1"
 
 
@@ -43,7 +44,7 @@ def test_a_digest_and_quiet_hours_outlive_kills_and_then_come_as_one_message(wor
                 for _ in range(number):
                     w.sim.upstream.add_sample()
                 await w.start(under=clock.under)
-                await w.until(lambda: not w.sim.upstream.pending)
+                await w.until(lambda: not w.sim.upstream.pending and w.rows(HOOK_WAITS) == [(0,)])
                 w.kill()
                 await w.process.wait()
             assert w.rows(KEPT_BACK) == [("day", "digest", 4, 0), ("night", "quiet", 4, 0)]

@@ -18,7 +18,7 @@ from tests.fuzz.target import Target, driven, require_line, text_of
 
 async def _replay(arguments: Mapping[str, Any]) -> Any:
     chosen = selection(arguments)
-    for text in (*chosen.keys, *chosen.sinks, *chosen.states):
+    for text in (*chosen.keys, *(chosen.sinks or ()), *chosen.states):
         text.encode()  # else no database could be asked
     assert chosen.since is None or chosen.since.tzinfo is not None
     return {"deliveries": len(chosen.keys)}

@@ -119,7 +119,7 @@ AT_DATABASE = {
     "bytes for an event to replay": (("replay", "\udcff"), 1, "nothing to replay"),
     "5,000 events to replay": (("replay", *map(str, range(5_000, 10_000))), 1, "nothing to replay"),
     "a state that is none": (("replay", "--state", "lost\x1b[1m"), 1, "lost\\x1b[1m is no state to replay from"),
-    "a sink to replay to that is none": (("replay", "4711", "--to", "\u202ex"), 1, "no sink is called \\u202ex"),
+    "a sink to replay to that is none": (("replay", "4711", "--to", "\u202ex"), 1, "\\u202ex is not in the config"),
 }
 
 

@@ -14,7 +14,7 @@ NO_SMTP = "the mail server answered with something that is no SMTP"
 BROKE = "the connection to the mail server broke"
 NO_CONNECTION = "no connection to the mail server"
 HOUR = 3600.0
-NOBODY: dict[str, Any] = {"done": [], "refused": []}
+NOBODY: dict[str, Any] = {}
 BOTH: dict[str, Any] = {"done": [ANN, BEN], "refused": []}
 STARTTLS = ("security", "starttls")
 WITH_LOGIN = (("username", USERNAME), ("password", PASSWORD))
@@ -46,8 +46,7 @@ def closed(says: str, *settings: tuple[str, Any], **script: Answer | bytes) -> C
 
 
 def at(step: str, answer: Answer | bytes, says: str, **more: Any) -> Case:
-    # Of a mail that was cut off nothing is noted: what was known of it before still holds.
-    return Case({step: answer}, "waiting", says, progress=None if more.get("hangs") else NOBODY, **more)
+    return Case({step: answer}, "waiting", says, progress=NOBODY, **more)
 
 
 def per_recipient(ann: bytes, ben: bytes) -> Answer:
