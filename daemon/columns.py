@@ -54,8 +54,9 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
         """PostgreSQL keeps the zone; SQLite stores naive UTC."""
-        own = sa.DateTime(timezone=True) if dialect.name == "postgresql" else _SqliteDateTime()  # type: ignore[no-untyped-call] # SQLAlchemy's
-        return dialect.type_descriptor(own)
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.DateTime(timezone=True))
+        return dialect.type_descriptor(_SqliteDateTime())  # type: ignore[no-untyped-call] # SQLAlchemy's has no types
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Refuse naive times: nobody could tell what they mean."""

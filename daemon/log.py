@@ -58,7 +58,7 @@ def configure(level: str, log_format: Literal["auto", "json", "console"], stream
     Until this is called nothing is logged.
     """
     shutdown()
-    target = stream or sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115  stderr can be closed, then None
+    target = stream or sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - stderr can be closed, then None
     on_terminal = not target.closed and target.isatty()
     as_console = log_format == "console" or (log_format == "auto" and on_terminal)
     number = logging.getLevelNamesMapping()[level.upper()]

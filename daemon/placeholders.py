@@ -21,6 +21,9 @@ PRICE = ("final_price", "purchase_price", "price")
 CURRENCY = ("currency", "purchase_currency")
 STARS = ("stars", "rating", "review_stars", "review_rating", "star_rating", "score")
 
+REFUNDS = "refunds are not deducted: BuiltByBit's API does not tell of them"
+"""To be said wherever prices are summed up."""
+
 MOST_PLACEHOLDERS = 100
 """So many of an event are looked at."""
 LARGEST_PRICE = Decimal(10) ** 9

@@ -10,12 +10,11 @@ from daemon.clock import wall_now
 from daemon.contract import Event, Summary
 from daemon.expression import cut, local, money_text, one_line, stars_text
 from daemon.people import PeopleSettings
-from daemon.placeholders import price_of, stars_of
+from daemon.placeholders import REFUNDS, price_of, stars_of
 from daemon.quantities import span
 from sinks._layout import headed
 from sinks._placeholders import Field, Topic, label
 
-REFUNDS = "refunds are not deducted: BuiltByBit's API does not tell of them"
 _LINE_LIMIT = 240
 _MOST_RESOURCES = 8
 _MOST_CURRENCIES = 8

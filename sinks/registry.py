@@ -8,6 +8,7 @@ from typing import Any
 from daemon import __version__
 from daemon.contract import Sink, SinkKind
 from daemon.http import Http
+from daemon.people import PeopleSettings
 
 KINDS = {
     "discord": "sinks.discord:DiscordSink",
@@ -61,6 +62,8 @@ class SinkKinds:
             ) from error
         if not _is_sink(found):
             raise ImportError(f'the sink type "{name}" is broken: {place} is no Sink with Settings')
+        if issubclass(found.Settings, PeopleSettings) and found.deliver_summary is Sink.deliver_summary:
+            raise ImportError(f'the sink type "{name}" is broken: {place} is for people and has no deliver_summary')
         build: Callable[[Any, Http], Sink] = found
         return SinkKind(
             settings=found.Settings, build=build, concurrency=found.concurrency, batch_limit=found.batch_limit

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import requests
-from huey import SqliteHuey  # type: ignore[import-untyped]
+from huey import SqliteHuey  # type: ignore[import-untyped] # it has no types
 
 API, HOOK = os.environ["BENCH_API"], os.environ["BENCH_HOOK"]
 
@@ -14,7 +14,7 @@ huey = SqliteHuey(filename=os.environ["BENCH_DB"], timeout=60)
 _of_this_thread = threading.local()
 
 
-@huey.task(retries=3)  # type: ignore[untyped-decorator]
+@huey.task(retries=3)  # type: ignore[untyped-decorator] # as above
 def carry(event: dict[str, Any]) -> None:
     if not hasattr(_of_this_thread, "session"):
         _of_this_thread.session = requests.Session()

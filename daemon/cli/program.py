@@ -89,7 +89,7 @@ def _open_what_is_closed() -> None:
             os.dup2(null := os.open(os.devnull, os.O_RDWR), number)
             if null != number:
                 os.close(null)
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115, PTH123
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace"))  # noqa: SIM115, PTH123 - a number, to stay open
 
 
 def _drop_what_nobody_takes(stream: TextIO) -> None:

@@ -54,7 +54,7 @@ class _Missing(ChainableUndefined):
     """What an event lacks: empty text, an empty list, zero; neither smaller nor larger than anything."""
 
     __lt__ = __le__ = __gt__ = __ge__ = lambda *_: False  # type: ignore[assignment] # never fails
-    __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment]
+    __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment] # as above
 
 
 class Sandbox(ImmutableSandboxedEnvironment):

@@ -63,7 +63,7 @@ class TextTemplate(ConfigText):
             raise
         except ZeroDivisionError:
             raise RenderFailed("a division by zero") from None
-        except Exception as error:  # noqa: BLE001  whatever an operator or a filter makes of odd values
+        except Exception as error:  # noqa: BLE001 - whatever an operator or a filter makes of odd values
             raise RenderFailed(f"a value does not fit where it is used ({type(error).__name__})") from None
         return "".join(pieces)
 

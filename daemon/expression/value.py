@@ -23,7 +23,7 @@ class Value:
     """
 
     __slots__ = ("nested", "number", "role", "text")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # Python's own way to say: not to be hashed
 
     def __init__(self, text: str, number: Decimal | None = None, role: Role = "given", nested: Any = None) -> None:
         self.text = text

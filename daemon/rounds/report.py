@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from daemon import log
 from daemon.people import Every, PeopleSettings
+from daemon.placeholders import REFUNDS
 from daemon.quantities import duration_text
 from daemon.store import Store, Sums
 from daemon.timing import DigestTimes, Zone, parse_digest
@@ -24,7 +25,7 @@ _LATE: Mapping[Every, timedelta] = {
     "monthly": timedelta(days=28),
 }
 """A report that is later than this is not made up for: the next one is there, or about to be."""
-_NOTE = "Refunds are not deducted: BuiltByBit's API does not tell of them."
+_NOTE = f"{REFUNDS[:1].upper()}{REFUNDS[1:]}."
 
 _log = log.get(__name__)
 

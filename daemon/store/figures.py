@@ -13,6 +13,7 @@ from daemon.contract import OWN_SOURCE
 from daemon.placeholders import topic_of
 from daemon.store.counters import STARS, resource_parts
 from daemon.store.database import Database
+from daemon.store.facts import reported_name
 from daemon.store.upsert import put
 from daemon.tables import counters, meta
 
@@ -60,7 +61,7 @@ class Figures:
 
     async def reported_until(self, sink: str) -> datetime | None:
         """Which report a sink got last, by when it was due; None if it never was to get any."""
-        stored = select(meta.c.value).where(meta.c.name == _key(sink))
+        stored = select(meta.c.value).where(meta.c.name == reported_name(sink))
         found = await self._database.read(lambda connection: connection.execute(stored).scalar())
         return None if found is None else datetime.fromisoformat(found)
 
@@ -68,13 +69,9 @@ class Figures:
         """Remember that reports due up to then were made."""
 
         def operation(connection: Connection, _: datetime) -> None:
-            put(connection, meta, {"name": _key(sink), "value": until.astimezone(UTC).isoformat()})
+            put(connection, meta, {"name": reported_name(sink), "value": until.astimezone(UTC).isoformat()})
 
         await self._database.write(operation)
-
-
-def _key(sink: str) -> str:
-    return f"reported:{sink}"
 
 
 def _sums(rows: Iterable[Any]) -> Sums:

@@ -11,6 +11,7 @@ from daemon.contract import OWN_SOURCE, Cause
 from daemon.gathering import LATE, REASONS, Gathering, Hold, Window, goes_at_once, window_at
 from daemon.quantities import Rate
 from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, hand_out
+from daemon.store.facts import window_name
 from daemon.store.upsert import put
 from daemon.store.verdicts import Claim
 from daemon.tables import WAITING, deliveries, events, meta
@@ -192,7 +193,7 @@ def _keeping(hold: Hold) -> dict[str, Any]:
 
 
 def _stored_window(connection: Connection, sink: str) -> Window | None:
-    stored = connection.execute(select(meta.c.value).where(meta.c.name == _name(sink))).scalar()
+    stored = connection.execute(select(meta.c.value).where(meta.c.name == window_name(sink))).scalar()
     try:
         ends_at, _, sent = (stored or "").partition(" ")
         return Window(datetime.fromisoformat(ends_at), int(sent))
@@ -202,8 +203,4 @@ def _stored_window(connection: Connection, sink: str) -> Window | None:
 
 def _store_window(connection: Connection, sink: str, window: Window) -> None:
     """Before the messages are sent: a restart must not begin to count anew."""
-    put(connection, meta, {"name": _name(sink), "value": f"{window.ends_at.isoformat()} {window.sent}"})
-
-
-def _name(sink: str) -> str:
-    return f"burst of {sink}"
+    put(connection, meta, {"name": window_name(sink), "value": f"{window.ends_at.isoformat()} {window.sent}"})

@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists,
 
 from daemon.contract import delivery_id
 from daemon.store.database import Database
+from daemon.store.facts import FACTS
 from daemon.store.notices import rename_notice, settle_notice
 from daemon.store.upsert import put
 from daemon.tables import WAITING, counters, deliveries, events, meta, sinks, sources, tombstones, unidentified
@@ -75,10 +76,6 @@ def _is_known(connection: Connection, table: Table, name: str) -> bool:
     return bool(connection.execute(select(exists().where(table.c.name == name))).scalar())
 
 
-_FACTS = ("burst of {}", "reported:{}")
-"""What `meta` holds of each sink; see gathered.py and figures.py."""
-
-
 _OF_HEALTH = ("alert.sink", "alert.source", "alert.completion")
 _OF_EVENTS = ("alert.dead_letter", "alert.unidentified", "alert.returned", "alert.completed_elsewhere")
 """What the operator was told, by sink or source: of the state that it is in, and of what moves to the new name."""
@@ -88,9 +85,9 @@ def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> i
     _remember(connection, "renamed sinks", deliveries.c.sink, deliveries.c.id, old, new)
     _hand_over(connection, sinks, old, new)
     _move_counts(connection, counters.c.sink, old, new)
-    for fact in _FACTS:
-        if not _is_known(connection, meta, fact.format(new)):
-            connection.execute(update(meta).where(meta.c.name == fact.format(old)).values(name=fact.format(new)))
+    for name_of in FACTS:
+        if not _is_known(connection, meta, name_of(new)):
+            connection.execute(update(meta).where(meta.c.name == name_of(old)).values(name=name_of(new)))
     other = deliveries.alias()
     has_one_too = exists().where(other.c.event_id == deliveries.c.event_id, other.c.sink == new)
     moved = connection.execute(update(deliveries).where(deliveries.c.sink == old, ~has_one_too).values(sink=new))

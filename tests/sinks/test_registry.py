@@ -23,11 +23,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (info / "entry_points.txt").write_text(
         "[eventferry.sinks]\nbell = shop_bell:Bell\nconsole = shop_bell:Bell\nbroken = shop_broken:X\n"
         "missing = shop_missing:X\nnone = shop_bell:NotThere\nodd = shop_bell:Odd\n"
+        "mute = shop_bell:Mute\n"
     )
     (tmp_path / "shop_bell.py").write_text(
         textwrap.dedent("""
         from pydantic import BaseModel
         from daemon.contract import Delivered, Report, Sink
+        from daemon.people import PeopleSettings
 
         class Odd: ...
 
@@ -39,6 +41,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 self.rings = settings.rings
             async def deliver(self, delivery):
                 return Report(Delivered("rang"))
+
+        class Mute(Bell):
+            Settings = PeopleSettings
         """)
     )
     (tmp_path / "shop_broken.py").write_text("raise RuntimeError('token abc')\n")
@@ -91,6 +96,7 @@ def test_a_name_of_ours_cannot_be_taken(shop: Path) -> None:
         ("broken", '"broken" cannot be loaded from shop_broken:X: RuntimeError'),
         ("missing", '"missing" needs the Python package "bells_that_nobody_has"'),
         ("none", '"none" cannot be loaded from shop_bell:NotThere: AttributeError'),
+        ("mute", '"mute" is broken: shop_bell:Mute is for people and has no deliver_summary'),
         ("odd", '"odd" is broken: shop_bell:Odd is no Sink with Settings'),
     ],
 )
