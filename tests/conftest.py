@@ -1,6 +1,7 @@
 """What holds for every test: the same examples everywhere, no other test's secrets, and with NO_SKIP=1 no skip."""
 
 import copy
+import logging
 import os
 from collections.abc import Generator
 from typing import TypeVar
@@ -8,7 +9,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from daemon import redaction
+from daemon import log, redaction
 
 # No example is left to chance and none has a deadline: a busy machine is no failure.
 settings.load_profile("ci")
@@ -40,3 +41,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _no_secret_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test calls a secret must not be blanked out in the texts of the next; a process never forgets one."""
     monkeypatch.setattr(redaction, "_known", copy.deepcopy(redaction._known))
+
+
+@pytest.fixture(autouse=True)
+def _no_log_level_of_another_test(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
+    """A log level that one test configures must silence no later one, nor a logger that was first used under it."""
+    bridge = log._bridge
+    monkeypatch.setattr(log, "_bridge", lambda level, *, cache: bridge(level, cache=False))
+    yield
+    bridge(logging.DEBUG, cache=False)
+    logging.getLogger(log._OURS).setLevel(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)

@@ -22,6 +22,7 @@ def bells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bells_good.py").write_text(
         "from daemon.contract import Sink\nfrom daemon.people import PeopleSettings\n"
         "class Bell(Sink):\n    Settings = PeopleSettings\n    async def deliver(self, delivery): ...\n"
+        "    async def deliver_summary(self, summary): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
