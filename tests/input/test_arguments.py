@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.app import setup
 from daemon.cli.program import carry_out
 from daemon.simulator import Simulator
 from tests.daemon.cli.conftest import environment
@@ -193,6 +194,7 @@ def test_a_folder_that_was_deleted_is_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     arguments, code, words = IN_A_DELETED_FOLDER[name]
+    monkeypatch.setattr(setup, "SERVICE_DIRECTORY", tmp_path / "not installed")
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
