@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from daemon import log
-from daemon.app.advice import advice, restart
+from daemon.app.advice import advice, restart, typed
 from daemon.app.build import BuiltSink, build_sources, is_expected, people_of, route
 from daemon.clock import Clock
 from daemon.contract import Source
@@ -51,8 +51,15 @@ class Assembly:
         self.acknowledges: dict[str, Acknowledge] = {}
         self.suspects = Suspects((), self.wake)
         settings = loaded.settings
-        mend = partial(advice, loaded, restart(loaded))
-        self._alerts = Alerts(store, settings.daemon.alerts, self.wake, health=self._health, advice=mend)
+        again = restart(loaded)
+        self._alerts = Alerts(
+            store,
+            settings.daemon.alerts,
+            self.wake,
+            health=self._health,
+            advice=partial(advice, loaded, again),
+            command=partial(typed, loaded, again),
+        )
         self.troubles = Troubles(self.lanes, self.lines, self._alerts)
         self.reports = Reports(store, people_of(loaded), self.wake)
         self.prune = Prune(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from daemon import log
 from daemon.lane import Health
-from daemon.store import DeadLetters, Store
+from daemon.store import Added, DeadLetters, Operation, Store
 
 AGAIN_AFTER = timedelta(hours=24)
 """What goes on is said again each day."""
@@ -27,13 +27,18 @@ class Alerts:
         *,
         health: Callable[[str], Health] = lambda _: "ok",
         advice: Callable[[str, str], str] = lambda name, reason: "See: eventferry status",
+        command: Callable[[str], str] = "eventferry {}".format,
     ) -> None:
-        """`health` tells how a sink is; `advice`, what to do about one that was shut for some reason, in a sentence."""
+        """`health` tells how a sink is; `advice`, what to do about one that was shut for some reason, in a sentence.
+
+        `command` writes a subcommand as it is to be typed.
+        """
         self.store = store
         self._sinks = sinks
         self._wake = wake
         self._health = health
         self.advice = advice
+        self.command = command
 
     async def tell(
         self,
@@ -52,40 +57,47 @@ class Alerts:
         well, and so is the same once more.
         `again_after`: how long the same is not told again; None: until `over` was called.
         """
-        every = AT_MOST_EVERY if turn else timedelta()
-        if not await self.store.notices.is_news(
-            _matter(kind, key), turn=turn, since=since, again_after=again_after, at_most_every=every
-        ):
-            return False
-        await self._say(kind, key, text, about_sink)
-        return True
+        added = await self.store.notices.is_news(
+            _matter(kind, key),
+            turn=turn,
+            since=since,
+            again_after=again_after,
+            at_most_every=AT_MOST_EVERY if turn else timedelta(),
+            say=self._own(kind, key, text, about_sink),
+        )
+        if added is not None:
+            self._said(kind, key, text, added)
+        return added is not None
 
     async def over(self, kind: str, key: str, text: str, *, about_sink: str | None = None) -> None:
         """Say that a matter is settled, if it had been told."""
-        if await self.store.notices.is_over(_matter(kind, key)):
+        added = await self.store.notices.is_over(_matter(kind, key), self._own(kind, key, text, about_sink))
+        if added is not None:
             _log.info(f"{kind}.over", about=key, text=text)
-            await self._send(kind, key, text, about_sink)
+            self._wake(added.woken)
 
-    async def dead_letters(self, sink: str) -> DeadLetters | None:
-        """What died since it was last told, and is told now; None: it is too early to tell again."""
-        return await self.store.notices.dead_letters(
-            _matter("alert.dead_letter", sink), sink, at_most_every=AT_MOST_EVERY
+    async def dead_letters(self, sink: str, text: Callable[[DeadLetters], str]) -> bool:
+        """Tell what died since it was last told, if anything did; False: it is too early to tell again."""
+        kind = "alert.dead_letter"
+        dead = await self.store.notices.dead_letters(
+            _matter(kind, sink),
+            sink,
+            at_most_every=AT_MOST_EVERY,
+            say=lambda dead: self._own(kind, sink, text(dead), sink),
         )
+        if dead is not None and dead.told is not None:
+            self._said(kind, sink, text(dead), dead.told)
+        return dead is not None
 
-    async def say_of_dead(self, sink: str, text: str) -> None:
-        """Tell of dead letters that `dead_letters` brought."""
-        await self._say("alert.dead_letter", sink, text, sink)
-
-    async def _say(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
-        _log.warning(kind, about=key, **_in_parts(text))
-        await self._send(kind, key, text, about_sink)
-
-    async def _send(self, kind: str, key: str, text: str, about_sink: str | None) -> None:
+    def _own(self, kind: str, key: str, text: str, about_sink: str | None) -> Operation[Added]:
         others = [name for name in self._sinks if name != about_sink]
         working = [name for name in others if self._health(name) not in OUT_OF_ORDER]
         moment = self.store.database.clock()
         external_id = f"{kind}-{key}-{moment:%Y%m%dT%H%M%S%f}"[-200:]
-        added = await self.store.events.add_own(kind, external_id, {"text": text, "about": key}, working or others)
+        return self.store.events.own(kind, external_id, {"text": text, "about": key}, working or others)
+
+    def _said(self, kind: str, key: str, text: str, added: Added) -> None:
+        _log.warning(kind, about=key, **_in_parts(text))
         self._wake(added.woken)
 
 

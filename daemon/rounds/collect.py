@@ -1,6 +1,7 @@
 """Bring what is new at one source into the store."""
 
 import random
+import shlex
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -111,18 +112,23 @@ class Collect:
 
     async def _report(self, added: Added) -> None:
         name = self._line.name
-        if added.unidentified:
+        see = self._alerts.command
+        if number := added.unidentified:
+            what, sale, stay = (
+                ("an event", "a sale", "It stays") if number == 1 else (f"{number} events", "sales", "They stay")
+            )
             await self._alerts.tell(
                 "alert.unidentified",
                 name,
-                f"{name} listed {added.unidentified} without a usable id. It may be a sale: see `eventferry events "
-                "--unidentified`. It stays listed upstream; nothing is lost.",
+                f"{name} listed {what} without a usable id, which cannot be delivered and may be {sale}. "
+                f"{stay} listed upstream. See: {see('events --unidentified')}",
             )
         for kind in {event.kind for event in added.unrouted if not self._is_expected(event.kind)}:
             await self._alerts.tell(
                 "alert.unrouted",
                 kind,
-                f'No sink wants events of the trigger "{kind}". They are stored and completed, and can be replayed.',
+                f'No sink wants events of the trigger "{kind}". They are stored and completed, and can be replayed. '
+                f"See: {see('events --state unrouted')}",
                 again_after=None,
             )
         for event in added.changed:
@@ -131,8 +137,8 @@ class Collect:
             await self._alerts.tell(
                 "alert.returned",
                 name,
-                f"{name} lists events again although they were completed, e.g. {added.returned[0]}. They are completed "
-                "again, ever more slowly, and not sent again.",
+                f"{name} lists events again although they were completed. They are completed again, ever more slowly, "
+                f"and not sent again. See one: {see(f'show {shlex.quote(added.returned[0])}')}",
             )
 
     async def _report_gone(self, gone: int) -> None:

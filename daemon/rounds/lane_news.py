@@ -8,7 +8,7 @@ from daemon.contract import OWN_SOURCE
 from daemon.lane import Health, Lane
 from daemon.quantities import span
 from daemon.rounds.alerts import Alerts
-from daemon.store import Attempted
+from daemon.store import Attempted, DeadLetters
 
 PATIENCE: dict[Health, timedelta] = {
     "stopped": timedelta(),
@@ -82,27 +82,25 @@ class LaneNews:
 
     def _next_step(self, lane: Lane) -> str:
         if lane.stopped_by == "operator":
-            return f"Let it go on: eventferry sinks resume {self._sink}"
+            return f"Let it go on: {self._alerts.command(f'sinks resume {self._sink}')}"
         if lane.health == "stopped":
             return self._alerts.advice(self._sink, lane.reason)
-        return "It is tried again by itself. See: eventferry status"
+        return f"It is tried again by itself. See: {self._alerts.command('status')}"
 
     async def _dead_letters(self) -> None:
-        if not self._dead_untold:
-            return
-        dead = await self._alerts.dead_letters(self._sink)
-        if dead is None:
-            return
-        self._dead_untold = False
-        if number := dead.rejected + dead.gave_up:
-            fate = "rejected" if not dead.gave_up else "given up" if not dead.rejected else "rejected or given up"
-            one = number == 1
-            text = (
-                f"{self._sink}: {'a delivery was' if one else f'{number} deliveries were'} {fate}"
-                f"{': ' if one else ', the last because: '}{dead.last_reason.rstrip('. ')}. "
-                f"{'It is' if one else 'They are'} kept. See: eventferry events --dead --sink {self._sink}"
-            )
-            await self._alerts.say_of_dead(self._sink, text)
+        if self._dead_untold and await self._alerts.dead_letters(self._sink, self._what_died):
+            self._dead_untold = False
+
+    def _what_died(self, dead: DeadLetters) -> str:
+        number = dead.rejected + dead.gave_up
+        fate = "rejected" if not dead.gave_up else "given up" if not dead.rejected else "rejected or given up"
+        one = number == 1
+        return (
+            f"{self._sink}: {'a delivery was' if one else f'{number} deliveries were'} {fate}"
+            f"{': ' if one else ', the last because: '}{dead.last_reason.rstrip('. ')}. "
+            f"{'It is' if one else 'They are'} kept. "
+            f"See: {self._alerts.command(f'events --dead --sink {self._sink}')}"
+        )
 
 
 def _died(item: Attempted) -> bool:

@@ -44,26 +44,25 @@ class Troubles:
                 continue
             text = (
                 f"{name} {what} for {span(now - upstream.since)}: {upstream.reason.rstrip('. ')}. Events wait there, "
-                "nothing is lost; it is asked again by itself. See: eventferry status"
+                f"nothing is lost; it is asked again by itself. See: {self._alerts.command('status')}"
             )
             await self._alerts.tell(kind, name, text, turn="failing")
 
     async def _orphans(self, owed: Owed) -> None:
         for name, number in owed.deliveries.items():
-            text = f"{_many(number, 'delivery waits', 'deliveries wait')} for {name}, {_left_over('sink', name)}"
+            text = f"{_many(number, 'delivery waits', 'deliveries wait')} for {name}, {self._left_over('sink', name)}"
             await self._alerts.tell(SINK_ALERT, name, text)
         for name, number in owed.events.items():
             what = _many(number, f"event of {name} is", f"events of {name} are")
-            text = f"{what} not completed upstream, {_left_over('source', name)}"
+            text = f"{what} not completed upstream, {self._left_over('source', name)}"
             await self._alerts.tell(SOURCE_ALERT, name, text)
+
+    def _left_over(self, thing: str, name: str) -> str:
+        return (
+            f'but no {thing} of this name is in the config. If it was renamed, write renamed_from = "{name}" into its '
+            f"new table; if not, and nobody wants them any more: {self._alerts.command(f'sinks discard {name}')}"
+        )
 
 
 def _many(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}"
-
-
-def _left_over(thing: str, name: str) -> str:
-    return (
-        f'but no {thing} of this name is in the config. If it was renamed, write renamed_from = "{name}" into its new '
-        f"table; if not, and nobody wants them any more: eventferry sinks discard {name}"
-    )

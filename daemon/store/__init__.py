@@ -30,6 +30,7 @@ from daemon.store.sources import SourceMemory, Sources
 from daemon.store.trials import Trials
 from daemon.store.verdicts import Attempted, Claim
 from daemon.store.waits import shift_waits
+from daemon.store.writer import Operation
 
 __all__ = [
     "Acknowledgeable",
@@ -40,6 +41,7 @@ __all__ = [
     "DeadLetters",
     "Enrolled",
     "EventFilter",
+    "Operation",
     "Owed",
     "Planned",
     "Pruned",

@@ -1,10 +1,8 @@
 """What came in: events with their deliveries, in one transaction; and what was set aside."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
@@ -12,12 +10,13 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, upd
 from daemon.contract import OWN_SOURCE, Event, Incoming, Unidentified
 from daemon.gathering import Gathering
 from daemon.store.again import complete_again, complete_pruned, keep_variant
+from daemon.store.aside import set_aside
 from daemon.store.counters import Count, count_up
 from daemon.store.database import Database
 from daemon.store.gathered import held
 from daemon.store.text import data_text, digest_of, storable
-from daemon.store.upsert import insert_missing
-from daemon.tables import deliveries, events, sources, tombstones, unidentified
+from daemon.store.writer import Operation
+from daemon.tables import deliveries, events, sources, tombstones
 
 CHUNK = 500
 """So many ids are looked up in one statement; SQLite takes at most 32,766 parameters."""
@@ -77,24 +76,32 @@ class Events:
         self, source: str, planned: Sequence[Planned], *, aside: Sequence[Unidentified] = (), cursor: str | None = None
     ) -> Added:
         """Store new events with their deliveries and the cursor: all or none. A repeat changes nothing."""
+        return await self._database.write(self._adding(source, planned, aside, cursor))
+
+    async def add_own(self, kind: str, external_id: str, data: Mapping[str, Any], sinks: Sequence[str]) -> Added:
+        """Store something the daemon itself has to say; it is acknowledged nowhere."""
+        return await self._database.write(self.own(kind, external_id, data, sinks))
+
+    def own(self, kind: str, external_id: str, data: Mapping[str, Any], sinks: Sequence[str]) -> Operation[Added]:
+        """The same, as a part of a transaction that does more."""
+        event = Event(OWN_SOURCE, external_id, None, kind, self._database.clock(), data)
+        return self._adding(OWN_SOURCE, [Planned(Incoming(event), tuple(sinks))])
+
+    def _adding(
+        self, source: str, planned: Sequence[Planned], aside: Sequence[Unidentified] = (), cursor: str | None = None
+    ) -> Operation[Added]:
         listed = [_Listed(item, _row(item)) for item in planned]
 
         def operation(connection: Connection, now: datetime) -> Added:
             added = Added()
             for chunk in _chunks(listed):
                 _add(connection, now, source, chunk, added, self._gatherings)
-            added.unidentified = _set_aside(connection, now, source, aside)
+            added.unidentified = set_aside(connection, now, source, aside)
             if cursor is not None:
                 connection.execute(update(sources).where(sources.c.name == source).values(cursor=cursor))
             return added
 
-        return await self._database.write(operation)
-
-    async def add_own(self, kind: str, external_id: str, data: Mapping[str, Any], sinks: Sequence[str]) -> Added:
-        """Store something the daemon itself has to say; it is acknowledged nowhere."""
-        now = self._database.clock()
-        event = Event(OWN_SOURCE, external_id, None, kind, now, data)
-        return await self.add(OWN_SOURCE, [Planned(Incoming(event), tuple(sinks))])
+        return operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +203,18 @@ def _insert(
     gatherings: Mapping[str, Gathering],
 ) -> None:
     own = fresh[0].event.source == OWN_SOURCE
-    more = {
-        "stored_at": now,
-        "acknowledged_at": now if own else None,
-        "acknowledged_by": "nobody" if own else None,
-    }
+    more = {"stored_at": now, **({"acknowledged_at": now, "acknowledged_by": "nobody"} if own else {})}
     ids = connection.execute(
         insert(events).returning(events.c.id, sort_by_parameter_order=True), [{**item.row, **more} for item in fresh]
     ).scalars()
     wanted = []
-    counts: Counter[Count] = Counter()
+    counts: list[Count] = []
     for event_id, item in zip(ids, fresh, strict=True):
         event, planned = item.event, item.planned
         added.new.append(event)
         if not planned.sinks:
             added.unrouted.append(event)
-        counts.update(Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted"))
+        counts.extend(Count.of_event(event, now, outcome="stored" if planned.sinks else "unrouted"))
         rows = [
             {"event_id": event_id, "sink": sink, **_state(planned, gatherings.get(sink), now)} for sink in planned.sinks
         ]
@@ -232,17 +235,3 @@ def _state(planned: Planned, gathering: Gathering | None, now: datetime) -> dict
     hold = None if gathering is None else gathering.hold(planned.incoming.event, now, first=planned.first)
     waits = {"state": "waiting", "due_at": now, "gathered": None, "settled_at": None, "reason": None}
     return waits if hold is None else waits | held(hold)
-
-
-def _set_aside(connection: Connection, now: datetime, source: str, aside: Iterable[Unidentified]) -> int:
-    rows = [
-        {
-            "source": source,
-            "digest": sha256(item.raw.encode("utf-8", "surrogatepass")).digest(),
-            "raw": item.raw.encode("utf-8", "backslashreplace").decode(),
-            "reason": item.reason,
-            "seen_at": now,
-        }
-        for item in aside
-    ]
-    return insert_missing(connection, unidentified, rows) if rows else 0

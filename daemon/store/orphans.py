@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from daemon.store.database import Database
-from daemon.store.notices import settle_notice
+from daemon.store.told import settle_notice
 from daemon.tables import WAITING, deliveries, events, sinks, sources, tombstones
 
 SINK_ALERT, SOURCE_ALERT = "alert.orphaned_sinks", "alert.orphaned_sources"

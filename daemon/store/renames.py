@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists, func, select, update
 
 from daemon.contract import delivery_id
+from daemon.store.counters import move_counts
 from daemon.store.database import Database
 from daemon.store.facts import FACTS
-from daemon.store.notices import rename_notice, settle_notice
+from daemon.store.told import rename_notice, settle_notice
 from daemon.store.upsert import put
 from daemon.tables import WAITING, counters, deliveries, events, meta, sinks, sources, tombstones, unidentified
 
@@ -84,7 +85,7 @@ _OF_EVENTS = ("alert.dead_letter", "alert.unidentified", "alert.returned", "aler
 def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> int:
     _remember(connection, "renamed sinks", deliveries.c.sink, deliveries.c.id, old, new)
     _hand_over(connection, sinks, old, new)
-    _move_counts(connection, counters.c.sink, old, new)
+    move_counts(connection, counters.c.sink, old, new)
     for name_of in FACTS:
         if not _is_known(connection, meta, name_of(new)):
             connection.execute(update(meta).where(meta.c.name == name_of(old)).values(name=name_of(new)))
@@ -108,7 +109,7 @@ def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> i
 def _rename_source(connection: Connection, now: datetime, old: str, new: str) -> int:
     _remember(connection, "renamed sources", events.c.source, events.c.id, old, new)
     _hand_over(connection, sources, old, new)
-    _move_counts(connection, counters.c.source, old, new)
+    move_counts(connection, counters.c.source, old, new)
     moved = _move_rows(connection, events, "external_id", old, new)
     _move_rows(connection, tombstones, "external_id", old, new)
     _move_rows(connection, unidentified, "digest", old, new)
@@ -157,12 +158,6 @@ def _hand_over(connection: Connection, table: Table, old: str, new: str) -> None
     for kind in _OF_EVENTS:
         rename_notice(connection, f"{kind}:{old}", f"{kind}:{new}")
     settle_notice(connection, f"alert.orphaned_{table.name}:{old}")
-
-
-def _move_counts(connection: Connection, column: Column[str], old: str, new: str) -> None:
-    """Statistics go along; where both names have some, each keeps its own."""
-    if not connection.execute(select(exists().where(column == new))).scalar():
-        connection.execute(update(counters).where(column == old).values({column.name: new}))
 
 
 def _remember(connection: Connection, fact: str, name: Column[str], row_id: Column[int], old: str, new: str) -> None:

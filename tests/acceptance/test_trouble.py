@@ -85,7 +85,7 @@ def test_f52_after_a_typo_intake_goes_on_and_renamed_from_says_what_becomes_of_t
             assert texts(w)[1] == (
                 "3 deliveries wait for sales, but no sink of this name is in the config. If it was renamed, write "
                 'renamed_from = "sales" into its new table; if not, and nobody wants them any more: '
-                "eventferry sinks discard sales"
+                f"eventferry sinks discard sales --config {w.folder}/config.toml"
             )
             assert await w.stop() == 0
 

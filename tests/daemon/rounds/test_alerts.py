@@ -8,10 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from daemon import log
+from daemon.contract import Rejected
 from daemon.rounds.alerts import Alerts
+from daemon.store import Store
 from tests.daemon.rounds.world import LEASE, Hand, look, opened
+from tests.ledger import add, planned, send
 
 
 class Ticking(Hand):
@@ -155,3 +159,45 @@ def test_the_log_has_all_of_what_to_do_about_it(tmp_path: Path) -> None:
     assert (long["text"], long["advice"]) == (trouble, advice)
     assert short["text"] == "mail stopped. See: eventferry status"
     assert "advice" not in short
+
+
+def test_an_alert_that_could_not_be_stored_counts_as_untold(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock, told = Ticking(), Told(tmp_path)
+        async with opened(tmp_path, clock) as store:
+            alerts = Alerts(store, ["mail"], told.wake)
+            await add(store, planned(1, "sales"), planned(2, "sales"))
+
+            async def tell() -> None:
+                await alerts.tell("alert.source", "shop", "refused", turn="refused")
+
+            async def over() -> None:
+                await alerts.over("alert.source", "shop", "answers again")
+
+            async def dead() -> None:
+                assert await alerts.dead_letters("sales", lambda dead: f"{dead.rejected} rejected")
+
+            await send(store, "sales", Rejected("HTTP 400"))
+            for say, text in ((tell, "refused"), (over, "answers again"), (dead, "2 rejected")):
+                await forbid(store, "deliveries")
+                with pytest.raises(IntegrityError, match="no room"):
+                    await say()
+                assert text not in told.texts()
+                await allow(store)
+                for _ in range(2):
+                    await say()
+                    clock.advance(hours=2)
+                    assert told.texts().count(text) == 1
+            assert told.carried_by()[2:] == ["mail"] * 3
+
+    asyncio.run(scenario())
+
+
+async def forbid(store: Store, table: str) -> None:
+    """Let whatever would add to a table fail and be undone, as the end of the process would undo it."""
+    trigger = f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    await store.database.write(lambda connection, now: connection.exec_driver_sql(trigger))
+
+
+async def allow(store: Store) -> None:
+    await store.database.write(lambda connection, now: connection.exec_driver_sql("DROP TRIGGER broken"))

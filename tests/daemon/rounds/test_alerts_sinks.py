@@ -13,7 +13,8 @@ import pytest
 from daemon.app.operator import Operator
 from daemon.contract import Closed, Delivery, Rejected, Report, TryLater
 from tests.daemon.rounds.lanes import Answer, Lanes, Scripted, accept, always, running, until
-from tests.daemon.rounds.world import Hand, look
+from tests.daemon.rounds.world import Hand, arrive, look, opened
+from tests.ledger import send
 
 GONE = always(Closed("Discord says this webhook was deleted", probe=False))
 DOWN = always(TryLater("HTTP 503"))
@@ -283,6 +284,22 @@ def test_dead_letters_that_were_held_back_are_told_by_the_next_process(tmp_path:
         async with shop.open() as lanes:
             await lanes.troubles()
             assert shop.told()[1].startswith("hook: 4 deliveries were rejected")
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_letter_that_a_process_had_no_time_to_tell_is_told_however_late_the_next_one_starts(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        shop = Shop(tmp_path, accept)
+        async with opened(tmp_path, shop.clock, ["hook"]) as store:
+            await arrive(store, 2, "hook")
+            await send(store, "hook", Rejected("HTTP 400"))
+        shop.clock.advance(days=3)
+        async with shop.open() as lanes:
+            await lanes.troubles()
+        assert [text.split(" were")[0] for text in shop.told()] == ["hook: 2 deliveries"]
 
     asyncio.run(scenario())
 

@@ -66,6 +66,7 @@ ODD: dict[str, str] = {
     "long trigger": '{"event_id": 5, "trigger_type": "' + "t" * 50_000 + '"}',
     "large data": '{"event_id": 5, "trigger_type": "a", "trigger_data": {"x": "' + "y" * 2_000_000 + '"}, "z": 1}',
     "odd money": '{"event_id": 5, "trigger_data": {"final_price": "9,99 €", "currency": ["EUR"], "resource_id": {}}}',
+    "huge exponents": '{"event_id": 5, "trigger_type": "purchase", "trigger_data": {"price": "1e999999999"}}',
     "more fields": '{"event_id": 5, "attempt": 3, "trigger_type": "a", "listener_id": 1, "trigger_data": {}}',
 }  # fmt: skip
 
@@ -105,7 +106,10 @@ def test_entries_without_an_id_are_set_aside_and_told_once_and_hide_nothing(tmp_
             assert len(aside) == 5
             assert '{"trigger_type":"purchase"}' in aside
             (told,) = shop.told("alert.unidentified")
-            assert told.startswith("shop listed 5 without a usable id. It may be a sale")
+            assert told.startswith(
+                "shop listed 5 events without a usable id, which cannot be delivered and may be sales. "
+            )
+            assert told.endswith(". See: eventferry events --unidentified")
             assert shop.woken.count("mail") == 1
             sim.upstream.add_raw({"event_id": False})
             clock.advance(hours=25)
@@ -129,6 +133,7 @@ def test_a_trigger_that_no_sink_wants_is_stored_and_told_once(tmp_path: Path) ->
             await shop.collect()
             assert len(shop.stored()) == 12
             assert len(shop.told("alert.unrouted")) == 5
+            assert all(text.endswith(". See: eventferry events --state unrouted") for text in shop.told())
             await shop.acknowledge()
             assert len(shop.completed()) == 10
             assert len(sim.upstream.pending) == 2
