@@ -31,6 +31,8 @@ LARGEST_PRICE = Decimal(10) ** 9
 MOST_STARS = 5
 _LONGEST_NAME = 100
 _LONGEST_NUMBER = 32
+_LARGEST_EXPONENT = 400
+"""What a float can hold; Decimal refuses to calculate with what a short text such as `1e999999999` says."""
 _LONGEST_ID_BITS = 256
 
 
@@ -93,7 +95,9 @@ def number_of(value: object) -> Decimal | None:
         number = Decimal(text) if len(text) <= _LONGEST_NUMBER else None
     except (InvalidOperation, ValueError):
         return None
-    return number if number is not None and number.is_finite() else None
+    if number is None or not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
+        return None
+    return number
 
 
 def _short(value: object) -> str:

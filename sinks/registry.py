@@ -1,12 +1,17 @@
 """The kinds of sink there are: ours, and those that other packages bring."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import entry_points
+from operator import attrgetter
 from typing import Any
 
+from pydantic import BaseModel
+
 from daemon import __version__
-from daemon.contract import Sink, SinkKind
+from daemon.contract import Pace, Sink, SinkKind
 from daemon.http import Http
 from daemon.people import PeopleSettings
 
@@ -48,27 +53,54 @@ class SinkKinds:
         return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
 
     def load(self, name: str) -> SinkKind:
-        """Import one. Raises KeyError if unknown, ImportError with what to do if it cannot be imported."""
+        """Import one. Raises KeyError if unknown, ImportError with what to do if it cannot be imported.
+
+        What it builds of another package's may raise ImportError too.
+        """
         place = self._places[name]
         module_name, _, class_name = place.partition(":")
         try:
-            found: Any = getattr(importlib.import_module(module_name), class_name)
+            found: Any = attrgetter(class_name)(importlib.import_module(module_name))
         except ModuleNotFoundError as error:
             how = f"; to install it: {EXTRAS[error.name]}" if error.name in EXTRAS else ""
             raise ImportError(f'the sink type "{name}" needs the Python package "{error.name}"{how}') from error
-        except Exception as error:  # another package's module may raise anything; it gets one clear line
+        except (Exception, SystemExit) as error:  # another package's module may raise anything; it gets one clear line
             raise ImportError(
                 f'the sink type "{name}" cannot be loaded from {place}: {type(error).__name__}'
             ) from error
-        if not _is_sink(found):
-            raise ImportError(f'the sink type "{name}" is broken: {place} is no Sink with Settings')
-        if issubclass(found.Settings, PeopleSettings) and found.deliver_summary is Sink.deliver_summary:
-            raise ImportError(f'the sink type "{name}" is broken: {place} is for people and has no deliver_summary')
-        build: Callable[[Any, Http], Sink] = found
+        if flaw := _flaw(found):
+            raise ImportError(f'the sink type "{name}" is broken: {place} {flaw}')
+        build: Callable[[Any, Http], Sink] = partial(_built, name, found) if name in self._theirs else found
         return SinkKind(
             settings=found.Settings, build=build, concurrency=found.concurrency, batch_limit=found.batch_limit
         )
 
 
-def _is_sink(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, Sink) and hasattr(found, "Settings")
+def _flaw(found: Any) -> str | None:
+    """What keeps it from being a kind of sink."""
+    settings = getattr(found, "Settings", None)
+    if not (_is_a(found, Sink) and _is_a(settings, BaseModel)):
+        return "is no Sink with Settings"
+    if inspect.isabstract(found):
+        return "has no deliver"
+    if not all(type(number) is int and number > 0 for number in (found.concurrency, found.batch_limit)):
+        return "needs whole numbers of at least 1 for concurrency and batch_limit"
+    if _is_a(settings, PeopleSettings) and found.deliver_summary is Sink.deliver_summary:
+        return "is for people and has no deliver_summary"
+    return None
+
+
+def _is_a(found: object, wanted: type) -> bool:
+    return isinstance(found, type) and issubclass(found, wanted)
+
+
+def _built(name: str, kind: type[Any], settings: Any, http: Http) -> Sink:
+    """Make a sink of another package's. Raises ImportError in one clear line, whatever that package does."""
+    try:
+        sink = kind(settings, http)
+        fit = isinstance(sink, Sink) and all(isinstance(pace, Pace) for pace in sink.paces)
+    except Exception as error:
+        raise ImportError(f'a sink of the type "{name}" cannot be made: {type(error).__name__}') from error
+    if not fit:
+        raise ImportError(f'a sink of the type "{name}" cannot be made: what it makes is no Sink with paces')
+    return sink  # type: ignore[no-any-return] # it was looked at

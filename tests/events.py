@@ -53,6 +53,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "bidi and control": {"resource_title": "\u202egpj.exe\u2066\x00\x1b[2J\u200b", "username": "\x07\x9b"},
     "surrogates": {"resource_title": "\ud800 half", "\udfff": "\udc00", "message": "a\ud83d"},
     "numbers": {"final_price": float("nan"), "x": float("inf"), "y": 10**400, "rating": 1e308, "z": -0.0},
+    "exponents": {"final_price": "1e999999999", "rating": "-1e999999999", "list_price": "0e999999999"},
     "deep": {"resource_title": _nested(900), "x": _nested(900)},
     "long": {"resource_title": "👍" * 100_000, "message": "*" * 1_000_000, "username": "\\" * 10_000},
     "wide": {f"name{number}" * 40: "`" * 3000 for number in range(2_000)},

@@ -22,6 +22,8 @@ from sinks._apprise_service import Service
 from sinks.registry import SinkKinds
 from tests.receivers import Answer, HttpReceiver, Request, Writer, http_receiver, keep_silent, mailbox, reply
 
+PLENTY = "1m"
+"""A sink's timeout where none should be met; a test that waits for one gives its own."""
 TOKEN, KEY, PASSWORD = "canary-token-0123456789", "canary-header-0123456789", "canary-password-0123456789"
 SECRET = "whsec_" + base64.b64encode(b"canary-signing-key-0123456789").decode()
 SECRETS = [
@@ -60,9 +62,8 @@ HTTP_SETTINGS: dict[str, Callable[[HttpReceiver], dict[str, Any]]] = {
         "url": f"http://ann:{PASSWORD}@127.0.0.1:{receiver.port}/{TOKEN}",
         "secret": SECRET,
         "headers": {"X-Key": KEY},
-        "timeout": "1s",
     },
-    "discord": lambda receiver: {"url": f"{receiver.url}/api/webhooks/1/{TOKEN}", "timeout": "1s"},
+    "discord": lambda receiver: {"url": f"{receiver.url}/api/webhooks/1/{TOKEN}"},
 }
 IDENTITIES: dict[str, Callable[[Request], str]] = {
     "webhook": lambda request: request.headers["webhook-id"],
@@ -78,7 +79,9 @@ async def _as_discord(request: Request, writer: Writer) -> None:
 
 
 @asynccontextmanager
-async def http_rig(kind: str, answer: Answer | None = None) -> AsyncIterator[tuple[Rig, HttpReceiver]]:
+async def http_rig(
+    kind: str, answer: Answer | None = None, timeout: str = PLENTY
+) -> AsyncIterator[tuple[Rig, HttpReceiver]]:
     async with http_receiver(answer or (_as_discord if kind == "discord" else None)) as receiver:
 
         def stall() -> asyncio.Event:
@@ -87,7 +90,7 @@ async def http_rig(kind: str, answer: Answer | None = None) -> AsyncIterator[tup
             return receiver.arrived
 
         rig = Rig(
-            sink=build(kind, **HTTP_SETTINGS[kind](receiver)),
+            sink=build(kind, **HTTP_SETTINGS[kind](receiver), timeout=timeout),
             identities=lambda: [IDENTITIES[kind](request) for request in receiver.requests],
             stall=stall,
             recover=lambda: setattr(receiver, "answer", reply()),
@@ -99,7 +102,7 @@ async def http_rig(kind: str, answer: Answer | None = None) -> AsyncIterator[tup
 
 
 @asynccontextmanager
-async def email_rig(_: Path) -> AsyncIterator[Rig]:
+async def email_rig(_: Path, timeout: str) -> AsyncIterator[Rig]:
     async with mailbox() as box:
 
         def stall() -> asyncio.Event:
@@ -107,7 +110,7 @@ async def email_rig(_: Path) -> AsyncIterator[Rig]:
             box.silent_at_data = True
             return box.arrived
 
-        values = {"host": "127.0.0.1", "port": box.port, "security": "none", "timeout": "1s"}
+        values = {"host": "127.0.0.1", "port": box.port, "security": "none", "timeout": timeout}
         yield Rig(
             sink=build("email", **values, **{"from": "shop@shop.example", "to": ["ann@x.example", "ben@y.example"]}),
             identities=lambda: [email.message_from_bytes(content)["Message-ID"] for _, content in box.mails],
@@ -126,7 +129,7 @@ def _texts(mail: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def file_rig(folder: Path) -> AsyncIterator[Rig]:
+async def file_rig(folder: Path, _: str) -> AsyncIterator[Rig]:
     path = folder / "events.jsonl"
     rig = Rig(
         sink=build("file", path=path),
@@ -139,7 +142,7 @@ async def file_rig(folder: Path) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def console_rig(_: Path) -> AsyncIterator[Rig]:
+async def console_rig(_: Path, __: str) -> AsyncIterator[Rig]:
     output = io.StringIO()
     with redirect_stdout(output):
         yield Rig(
@@ -158,7 +161,7 @@ echo "done with $TOKEN"
 
 
 @asynccontextmanager
-async def command_rig(_: Path) -> AsyncIterator[Rig]:
+async def command_rig(_: Path, timeout: str) -> AsyncIterator[Rig]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = folder / "program"
@@ -180,7 +183,7 @@ async def command_rig(_: Path) -> AsyncIterator[Rig]:
 
         watching = asyncio.create_task(watch())
         rig = Rig(
-            sink=build("command", command=[str(program)], env={"TOKEN": TOKEN}, timeout="1s"),
+            sink=build("command", command=[str(program)], env={"TOKEN": TOKEN}, timeout=timeout),
             identities=lambda: [json.loads(line)["delivery_id"] for line in lines()],
             stall=stall,
             recover=(folder / "stall").unlink,
@@ -192,7 +195,7 @@ async def command_rig(_: Path) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def apprise_rig(_: Path) -> AsyncIterator[Rig]:
+async def apprise_rig(_: Path, timeout: str) -> AsyncIterator[Rig]:
     load_apprise()
     async with http_receiver() as receiver:
 
@@ -202,7 +205,7 @@ async def apprise_rig(_: Path) -> AsyncIterator[Rig]:
             return receiver.arrived
 
         yield Rig(
-            sink=build("apprise", url=f"json://ann:{PASSWORD}@127.0.0.1:{receiver.port}/{TOKEN}/", timeout="1s"),
+            sink=build("apprise", url=f"json://ann:{PASSWORD}@127.0.0.1:{receiver.port}/{TOKEN}/", timeout=timeout),
             identities=lambda: [json.loads(one.body)["message"].splitlines()[-1] for one in receiver.requests],
             stall=stall,
             recover=lambda: setattr(receiver, "answer", reply()),
@@ -220,27 +223,27 @@ def load_apprise() -> None:
 
 
 @asynccontextmanager
-async def plain_http_rig(kind: str) -> AsyncIterator[Rig]:
-    async with http_rig(kind) as (rig, _):
+async def plain_http_rig(kind: str, timeout: str) -> AsyncIterator[Rig]:
+    async with http_rig(kind, timeout=timeout) as (rig, _):
         yield rig
 
 
-RIGS: dict[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {
+RIGS: dict[str, Callable[[Path, str], AbstractAsyncContextManager[Rig]]] = {
     "email": email_rig,
     "file": file_rig,
     "console": console_rig,
-    "webhook": lambda _: plain_http_rig("webhook"),
-    "discord": lambda _: plain_http_rig("discord"),
+    "webhook": lambda _, timeout: plain_http_rig("webhook", timeout),
+    "discord": lambda _, timeout: plain_http_rig("discord", timeout),
     "apprise": apprise_rig,
     "command": command_rig,
 }
 
 
-def with_rig(kind: str, folder: Path, use: Callable[[Rig], Awaitable[Any]]) -> Any:
+def with_rig(kind: str, folder: Path, use: Callable[[Rig], Awaitable[Any]], timeout: str = PLENTY) -> Any:
     assert kind in RIGS, f"tell RIGS how to try a sink of the kind {kind}"
 
     async def run() -> Any:
-        async with RIGS[kind](folder) as rig:
+        async with RIGS[kind](folder, timeout) as rig:
             return await use(rig)
 
     return asyncio.run(run())

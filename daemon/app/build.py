@@ -20,7 +20,7 @@ from daemon.people import PeopleSettings
 from daemon.rounds.attempt import LanePolicy
 from daemon.routing import Rule, parse_rule
 from daemon.secrets import Secret
-from daemon.settings import Loaded, SinkCommon, load, schema
+from daemon.settings import ConfigError, Loaded, Problem, SinkCommon, load, schema
 from daemon.sources.registry import SOURCE_KINDS
 from daemon.store import Enrolled
 from sinks.registry import SinkKinds
@@ -56,7 +56,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:
-    """Make every configured sink; nothing is connected yet."""
+    """Make every configured sink; nothing is connected yet. Raises ConfigError if another package's cannot be made."""
     kinds = SinkKinds()
     built = {}
     people = people_of(loaded)
@@ -64,8 +64,12 @@ def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:
         kind = kinds.load(settings.type)
         gathering = gathering_of(people[name]) if name in people else None
         concurrency = settings.concurrency or kind.concurrency
+        try:
+            sink = kind.build(people.get(name, settings), Http(proxy=_proxy(loaded)))
+        except ImportError as error:
+            raise ConfigError([Problem(None, f"sinks.{name}", str(error))], loaded.path) from error
         built[name] = BuiltSink(
-            sink=kind.build(people.get(name, settings), Http(proxy=_proxy(loaded))),
+            sink=sink,
             rule=parse_rule(settings.events, settings.where),
             policy=LanePolicy(
                 waits=tuple(settings.retries),

@@ -28,7 +28,7 @@ class Locale:
 def amount_of(value: Any) -> Decimal | None:
     """A number or the text of one, exactly; None for everything else, such as `nan`."""
     number = value if isinstance(value, Decimal) else number_of(value)
-    return number if number is not None and abs(number) < _NO_AMOUNT else None
+    return number if number is not None and number.copy_abs() < _NO_AMOUNT else None
 
 
 def money_text(amount: Decimal, currency: str) -> str:

@@ -1,7 +1,8 @@
 """One call of a sink: whatever the sink does becomes one report for each delivery, and a verdict."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -42,21 +43,44 @@ async def ask(
     try:
         async with asyncio.timeout(seconds):
             if cause is None:
-                reports = await sink.deliver_batch([claim.delivery for claim in claims])
+                reports = [*await sink.deliver_batch([claim.delivery for claim in claims])]
             else:
                 reports = [await sink.deliver_summary(summary_of(claims, cause))]
-        if [type(report) for report in reports] == [Report] * wanted:
+        if [type(report) for report in reports] != [Report] * wanted:
+            outcome = TryLater("the sink did not answer with one report for each delivery it was given")
+        elif not all(map(_makes_sense, reports)):
+            outcome = TryLater("the sink reported what makes no sense")
+        else:
             return reports
-        outcome = TryLater("the sink did not answer with one report for each delivery it was given")
     except TimeoutError:
         outcome = TryLater(f"no answer within {seconds:g} s; the receiver may have it")
     except asyncio.CancelledError:
         # Without a stop it is the sink's own doing, and must not be tried again without end.
         outcome = STOPPED if stopping() else TryLater("the sink itself failed (CancelledError)")
-    except Exception as error:  # noqa: BLE001 - a sink that breaks its promise must not take the lane with it
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a sink that breaks its promise must not take the lane with it
         _log.error("sink.raised", sink=name, exc_info=error)
         outcome = TryLater(f"the sink itself failed ({type(error).__name__})")
     return [Report(outcome)] * wanted
+
+
+def _makes_sense(report: Report) -> bool:
+    """Whether each part is what it is said to be: other people write sinks too, and types are not checked for them."""
+    outcome, progress = report.outcome, report.progress
+    if type(outcome) not in OUTCOME_NAMES:
+        return False
+    words = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+    wait = outcome.wait if isinstance(outcome, TryLater) else None
+    parts = ((words, str), (report.body, bytes), (report.answer, str), (report.holds, Mapping))
+    if not all(isinstance(part, wanted) for part, wanted in parts):
+        return False
+    if not all(isinstance(each, timedelta) for each in (*report.holds.values(), wait or timedelta())):
+        return False
+    try:
+        return progress is None or bool(json.dumps(dict(progress)))
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def summary_of(claims: Sequence[Claim], cause: Cause) -> Summary:

@@ -126,6 +126,11 @@ def test_i5_no_more_than_a_few_answers_wait_to_be_recorded(tmp_path: Path) -> No
     asyncio.run(scenario())
 
 
+class Undecodable(bytes):
+    def decode(self, *_: object, **__: object) -> str:
+        raise ValueError("not to be read")
+
+
 def test_a_verdict_that_cannot_be_stored_costs_the_others_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,7 +138,7 @@ def test_a_verdict_that_cannot_be_stored_costs_the_others_nothing(
         async def one_is_odd(delivery: Delivery) -> Report:
             report = await accept(delivery)
             odd = delivery.event.external_id == "7"
-            return Report(report.outcome, report.body, report.answer, progress={1: object()} if odd else None)  # type: ignore[dict-item]
+            return Report(report.outcome, Undecodable(report.body) if odd else report.body, report.answer)
 
         sink = Scripted(one_is_odd)
         async with running(tmp_path, Running(), hook=sink) as lanes:

@@ -36,6 +36,17 @@ async def answers_an_outcome(delivery: Delivery) -> Any:
     return Delivered("HTTP 200")
 
 
+async def ends_the_process(delivery: Delivery) -> Report:
+    raise SystemExit("https://secret.example/token")
+
+
+def reporting(outcome: Any = None, **parts: Any) -> Scripted:
+    async def answer(delivery: Delivery) -> Report:
+        return Report(outcome or Delivered("HTTP 200"), **parts)
+
+    return Scripted(answer)
+
+
 class WrongCount(Scripted):
     async def deliver_batch(self, deliveries: Any) -> Any:
         return (*await super().deliver_batch(deliveries), *await super().deliver_batch(deliveries))
@@ -46,6 +57,15 @@ class NoSequence(Scripted):
         await super().deliver_batch(deliveries)
 
 
+NONSENSE = {
+    "no outcome": reporting("HTTP 200"),
+    "no reason": reporting(TryLater(None)),  # type: ignore[arg-type]
+    "odd wait": reporting(TryLater("busy", 5)),  # type: ignore[arg-type]
+    "odd body": reporting(body="text"),
+    "odd answer": reporting(answer=b"bytes"),
+    "odd progress": reporting(progress={"served": {1}}),
+    "odd holds": reporting(holds={"pace": 5}),
+}
 MISBEHAVED: dict[str, tuple[Scripted, str]] = {
     "raises": (Scripted(raises), "the sink itself failed (ValueError)"),
     "cancels": (Scripted(is_cancelled), "the sink itself failed (CancelledError)"),
@@ -54,6 +74,8 @@ MISBEHAVED: dict[str, tuple[Scripted, str]] = {
     "outcome": (Scripted(answers_an_outcome), "the sink did not answer with one report for each delivery it was given"),
     "count": (WrongCount(), "the sink did not answer with one report for each delivery it was given"),
     "no list": (NoSequence(), "the sink itself failed (TypeError)"),
+    "exits": (Scripted(ends_the_process), "the sink itself failed (SystemExit)"),
+    **{name: (sink, "the sink reported what makes no sense") for name, sink in NONSENSE.items()},
 }
 
 
