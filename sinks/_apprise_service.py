@@ -4,19 +4,19 @@ What a call tells is whether the service took the message, no more: Apprise hide
 hold URLs, so that they are never read.
 """
 
+import difflib
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 from apprise import Apprise, AppriseAsset, NotifyBase, OverflowMode
 from apprise.conversion import convert_between
+from apprise.plugins import N_MGR
 
 Format = Literal["text", "markdown"]
-_Result = TypeVar("_Result")
 
 _convert: Callable[[str, str, str], str] = convert_between  # it has no types of its own
+_services: Any = N_MGR  # nor has this
 
 _logger = logging.getLogger("apprise")
 _logger.propagate = False
@@ -24,7 +24,7 @@ _logger.addHandler(logging.NullHandler())
 
 
 class Unusable(Exception):
-    """Apprise makes nothing of the URL."""
+    """Apprise makes nothing of the URL; the text is fit for people and holds nothing of it but the scheme."""
 
 
 class Service:
@@ -36,7 +36,7 @@ class Service:
         asset = AppriseAsset(async_mode=False, service_timeout=0, http_redirects=False)
         plugin = Apprise.instantiate(url, asset=asset)
         if plugin is None:
-            raise Unusable
+            raise Unusable(f"{_what_is_wrong(url)}; how each service's has to look: https://appriseit.com/services/")
         plugin.overflow_mode = OverflowMode.TRUNCATE
         self._plugin: NotifyBase = plugin
         self._apprise = Apprise(asset=asset)
@@ -62,16 +62,11 @@ class Service:
         return bool(self._apprise.notify(body, title=title, body_format=written_as))
 
 
-def start(function: Callable[[], _Result]) -> Future[_Result]:
-    """Call it in a thread of its own, which nobody has to wait for, not even the end of the process."""
-    future: Future[_Result] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(function())
-        except BaseException as error:  # noqa: BLE001 - a thread has nobody else to tell
-            future.set_exception(error if isinstance(error, Exception) else RuntimeError(type(error).__name__))
-
-    threading.Thread(target=run, name="apprise", daemon=True).start()
-    return future
+def _what_is_wrong(url: str) -> str:
+    scheme, known = url.partition("://")[0].lower(), list(_services.schemas())
+    if scheme in known and not _services[scheme].enabled:
+        return f'Apprise lacks another package for "{scheme}://"'
+    if scheme in known:
+        return "Apprise makes nothing of this URL"
+    near = difflib.get_close_matches(scheme, known, 1)
+    return f'Apprise knows no "{scheme}://"' + (f' (did you mean "{near[0]}://"?)' if near else "")

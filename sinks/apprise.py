@@ -18,11 +18,12 @@ from daemon.http import Http
 from daemon.people import PeopleSettings
 from daemon.redaction import remember
 from daemon.secrets import Secret
-from sinks._apprise_service import Format, Service, Unusable, start
+from sinks._apprise_service import Format, Service, Unusable
 from sinks._http import Timeout
 from sinks._layout import compose, filled
 from sinks._letter import letter, overview_letter
 from sinks._summary import summarize
+from sinks._thread import start
 
 _ON_THIS_MACHINE = {"blink1", "dbus", "file", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"}
 _URL = re.compile(r"[A-Za-z0-9]{2,20}://\S+")
@@ -39,7 +40,6 @@ _MOST_HANGING = 3
 """Calls that outlived their time and still run, each in a thread; with so many, no further one is made."""
 _MOST_LATE = 100
 
-_UNUSABLE = "Apprise makes nothing of this URL; how each service's has to look: https://appriseit.com/services/"
 _REFUSED = TryLater("the service did not take it, or could not be reached; Apprise tells no more")
 
 
@@ -128,8 +128,8 @@ class AppriseSink(Sink):
                 if call is None:
                     return Report(TryLater(f"{_MOST_HANGING} earlier calls of this service hang to this moment"))
                 took = await self._finished(post.id, call)
-        except Unusable:
-            return Report(Closed(_UNUSABLE))
+        except Unusable as unusable:
+            return Report(Closed(str(unusable)))
         except TimeoutError:
             seconds = self._settings.timeout.total_seconds()
             return Report(
@@ -176,8 +176,8 @@ class AppriseSink(Sink):
         """Let Apprise read the URL; it has no way to reach a service without sending."""
         try:
             service = await self._load()
-        except Unusable:
-            raise Unreachable(_UNUSABLE) from None
+        except Unusable as unusable:
+            raise Unreachable(str(unusable)) from None
         return f"Apprise knows this URL as {one_line(service.name)}; it cannot be tried without sending"
 
     def _post(self, delivery: Delivery) -> _Post:

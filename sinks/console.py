@@ -1,7 +1,8 @@
 """Prints each event to the standard output, for people or as JSON lines."""
 
-import asyncio
+import os
 import sys
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,7 @@ from daemon.expression import cut
 from daemon.http import Http
 from sinks._envelope import encode, envelope
 from sinks._layout import EVERYTHING, Message, compose
+from sinks._thread import Hanging, OneByOne
 
 _TEXT_LIMIT = 2000
 _MOST_FIELDS = 30
@@ -30,12 +32,15 @@ class ConsoleSink(Sink):
 
     def __init__(self, settings: Settings, http: Http) -> None:
         self._json = settings.format == "json"
+        self._output = OneByOne()
 
     async def deliver(self, delivery: Delivery) -> Report:
         """Print one event."""
         shown = self.render(delivery)
         try:
-            await asyncio.to_thread(_print, shown)
+            await self._output.call((delivery.id, delivery.replays), partial(_print, shown))
+        except Hanging:
+            return Report(TryLater("the standard output has been full for a while: whoever reads it has stopped"))
         except (OSError, ValueError):  # ValueError: the output was closed
             return Report(TryLater("the standard output takes no more"))
         return Report(Delivered("printed"), shown.encode("utf-8", "replace"))
@@ -61,6 +66,17 @@ def text_lines(message: Message) -> str:
 
 
 def _print(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    """May hang, and must then hold none of Python's locks. Raises OSError or ValueError when nothing can be written."""
+    output = sys.stdout
+    if output is None:
+        raise OSError
+    encoding = output.encoding or "utf-8"
+    line = text.encode(encoding, "backslashreplace") + b"\n"
+    try:
+        number = output.fileno()
+    except OSError:  # there is no file behind it
+        output.write(line.decode(encoding))
+        line = b""
+    output.flush()
+    while line:
+        line = line[os.write(number, line) :]

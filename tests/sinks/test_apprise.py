@@ -56,6 +56,14 @@ def test_a_text_in_markdown_escapes_what_is_filled_in() -> None:
     assert sent(hostile, markdown="**{{ resource_title }}**")[1].startswith(r"**\[a\]")
 
 
+def test_an_alert_is_told_as_it_is_whatever_templates_there_are_for_sales() -> None:
+    alert = event({"text": "sales stopped"}, kind="alert.sink", source="eventferry")
+    for wording in ({"title": "Sold", "body": "Thanks!"}, {"markdown": "Thanks!"}):
+        title, text = sent(alert, **wording)
+        assert title == "Eventferry: sink"
+        assert text.startswith("sales stopped")
+
+
 @pytest.mark.parametrize("key", ["title", "body", "markdown"])
 def test_a_template_that_fails_loses_nothing(key: str) -> None:
     built_in = sent()
@@ -144,7 +152,7 @@ def test_a_url_that_apprise_does_not_know_stops_the_sink(url: str) -> None:
         outcome = (await sink.deliver(delivery())).outcome
         assert isinstance(outcome, Closed)
         assert "canary" not in outcome.reason
-        with pytest.raises(Unreachable, match="Apprise makes nothing of this URL"):
+        with pytest.raises(Unreachable, match=r"Apprise (makes nothing of this URL|knows no)"):
             await sink.check()
 
     asyncio.run(run())

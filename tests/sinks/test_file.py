@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -166,6 +167,40 @@ def test_batches_side_by_side_never_mix_their_lines(path: Path) -> None:
     numbers = [int(line["delivery_id"].split("-")[1]) for line in lines(path)]
     assert sorted(numbers) == [10 * batch + one for batch in range(8) for one in range(5)]
     assert all(numbers[at + 1] == numbers[at] + 1 for at in range(len(numbers) - 1) if numbers[at] % 10 < 4)
+
+
+def test_a_line_that_somebody_else_is_writing_is_not_taken_for_a_torn_one(path: Path) -> None:
+    async def run() -> Report:
+        with path.open("ab", buffering=0) as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            other.write(b'{"other": ')
+            task = asyncio.create_task(sink(path).deliver(delivery()))
+            await asyncio.wait([task], timeout=0.3)
+            other.write(b"1}\n")
+            fcntl.flock(other, fcntl.LOCK_UN)
+            return await task
+
+    assert asyncio.run(run()).outcome == Delivered("on disk")
+    first, second = lines(path)
+    assert (first, second["delivery_id"]) == ({"other": 1}, "builtbybit-1-sales")
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_makes_that_file(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "target.jsonl"
+    path.symlink_to(target)
+    (report,) = append(sink(path), 1)
+    assert report.outcome == Delivered("on disk")
+    assert [line["delivery_id"] for line in lines(target)] == ["builtbybit-1-sales"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_a_file_that_is_cut_to_nothing_by_who_copied_it_goes_on(path: Path) -> None:
+    rotated = sink(path)
+    append(rotated, 1)
+    os.truncate(path, 0)
+    append(rotated, 2)
+    assert [line["delivery_id"] for line in lines(path)] == ["builtbybit-2-sales"]
 
 
 def test_a_relative_path_counts_from_the_config_file(tmp_path: Path) -> None:
