@@ -89,8 +89,9 @@ class Http:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                skip_auto_headers=("Content-Type",),
                 auto_decompress=False,
+                # What stands before a receiver may add a policy of many kilobytes; it has taken the event all the same.
+                max_field_size=32 * 1024,
                 trust_env=False,
             )
             # It would send an unanswered GET again without a word; that is for our callers. There is no public switch.
@@ -206,19 +207,17 @@ def _explain(error: Exception, deadline: timedelta, *, connecting: bool = False)
             return _CANNOT_BE_MADE, False
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientResponseError():
             return "the connection broke or spoke no HTTP before an answer came", True
-        case aiohttp.ClientError():
+        case OSError() if connecting:
+            return _no_connection(error), False
+        case aiohttp.ClientError() | OSError():
             return f"the connection failed ({type(error).__name__})", True
-        case OSError():
-            return (
-                (_no_connection(error), False)
-                if connecting
-                else (f"the connection failed ({type(error).__name__})", True)
-            )
         case _:
             return _CANNOT_BE_MADE, False
 
 
 def _no_connection(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "no connection by TLS; it may speak plain http there, or too old a TLS"
     # Where a name has several addresses and all refuse, asyncio says so in words only.
     refused = isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error)
     return "connection refused" if refused else "no connection"

@@ -18,6 +18,10 @@ _ID = re.compile("[0-9]{1,20}")
 _UNKNOWN_CHANNEL = 10003
 _FORUM = (220001, 220002, 220003)
 """A forum's webhook posts into threads only, any other channel's makes none."""
+_SHUT_THREAD = (50083, 160005)
+"""It is archived, or locked."""
+_FROM_THE_CONFIG = {"allowed_mentions", "avatar_url", "content", "flags", "thread_id", "username"}
+"""What every message has in common, so that each would be refused for it."""
 _REFUSALS: dict[int, str] = {
     10015: "Discord says this webhook was deleted",
     50027: "Discord says the token in this webhook's URL is wrong",
@@ -45,14 +49,20 @@ def verdict(answer: Answer, *, in_thread: bool, now: datetime, guild: str = "") 
             return Closed(f"Discord says the thread is gone, not the webhook ({code}): change thread_id", probe=False)
         case 400 if code in _FORUM:
             return Closed(f"{detail}: thread_id does not fit the webhook's channel", probe=False)
+        case 400 if code in _SHUT_THREAD:
+            return Closed(f"{detail}: open the thread again, or change thread_id")
         case 401 | 403 | 404:
             # Asking again earns a ban of the whole address after 10,000 such answers in ten minutes:
             # https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
             why = _REFUSALS.get(code) if isinstance(code, int) else None
             return Closed(f"{why or 'Discord refuses this webhook'} ({detail})", probe=False)
+        case 400 if not document:
+            return TryLater(f"{said}, not from Discord itself")
         case 400:
-            complaints = "; ".join(islice(_complaints(document.get("errors")), 3))
-            return Rejected(safe_line(f"{detail}: {complaints}" if complaints else detail, 300))
+            errors = document["errors"] if isinstance(document.get("errors"), dict) else _old_errors(document)
+            complaints = "; ".join(islice(_complaints(errors), 3))
+            reason = safe_line(f"{detail}: {complaints}" if complaints else detail, 300)
+            return Closed(reason) if errors and errors.keys() <= _FROM_THE_CONFIG else Rejected(reason)
         case 413:
             return Rejected(f"{detail}: the message is too large")
         case 429:
@@ -70,7 +80,7 @@ def _throttled(answer: Answer, document: dict[str, Any], now: datetime) -> TryLa
             throttled=True,
         )
     waits = [wait for wait in (_seconds(document.get("retry_after")), asked) if wait]
-    whose = "all webhooks here" if document.get("global") is True else "this webhook"
+    whose = "all webhooks here" if _is_for_all(answer, document) else "this webhook"
     return TryLater(f"Discord's rate limit for {whose}", max(waits, default=_UNKNOWN_WAIT), throttled=True)
 
 
@@ -81,13 +91,17 @@ def holds(answer: Answer, outcome: Outcome, pace: str) -> dict[str, timedelta]:
     https://docs.discord.com/developers/topics/rate-limits#header-format
     """
     if isinstance(outcome, TryLater) and outcome.throttled and outcome.wait:
-        document = document_of(answer)
-        whose = EVERY_WEBHOOK if not document or document.get("global") is True else pace
-        return {whose: outcome.wait}
+        return {EVERY_WEBHOOK if _is_for_all(answer, document_of(answer)) else pace: outcome.wait}
     if answer.headers.get("x-ratelimit-remaining", "").strip() == "0":
         reset = _seconds(answer.headers.get("x-ratelimit-reset-after"))
         return {pace: reset} if reset else {}
     return {}
+
+
+def _is_for_all(answer: Answer, document: dict[str, Any]) -> bool:
+    """Whether a rate limit is one for all that comes from here: its body or its headers say so, or it has no body."""
+    said = (answer.headers.get("x-ratelimit-global", "").lower(), answer.headers.get("x-ratelimit-scope", "").lower())
+    return not document or document.get("global") is True or "true" in said or "global" in said
 
 
 def guild_of(answer: Answer) -> str:
@@ -117,6 +131,15 @@ def document_of(answer: Answer) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _old_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """A form that Discord still answers in at times: `{"embeds": ["0"]}`."""
+    return {
+        name: {"_errors": [{"message": each} for each in said]}
+        for name, said in document.items()
+        if isinstance(said, list)
+    }
 
 
 def _complaints(errors: object, path: str = "", depth: int = 0) -> Iterator[str]:

@@ -131,16 +131,18 @@ def _event_embed(event: Event, message: Message, settings: DiscordSettings, *, l
     )
 
 
-def summary_embed(summary: Summary, settings: DiscordSettings) -> Embed:
+def summary_embeds(summary: Summary, settings: DiscordSettings) -> list[Embed]:
     """Several events as one: what there was in all, then as many lines as there is room for."""
     overview = summarize(summary, settings)
     title = markdown(overview.title, TITLE)
     totals = [(markdown(each.name, FIELD_NAME), _value(each)) for each in overview.totals]
     room = TOTAL - units(title) - FOOTER - sum(units(name) + units(value) for name, value in totals)
     text = _listed(overview.lines, min(DESCRIPTION, max(room, TOTAL // 4)))
-    return _embed(
+    embed = _embed(
         title, text, totals, link=None, colour=_COLOURS["other"], key=overview.key, at=overview.occurred_at
     )  # fmt: skip
+    # Of one embed, Discord shows the fields below the text.
+    return [embed, {"description": embed.pop("description"), "color": embed["color"]}]
 
 
 def _listed(lines: Sequence[Line], room: int) -> str:

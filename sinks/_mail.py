@@ -24,7 +24,18 @@ HEADERS = (
 )
 """All headers of a mail, and no others."""
 
-_POLICY = email.policy.SMTP.clone(cte_type="7bit")
+_WIDE = email.policy.SMTP.clone(max_line_length=400)
+"""Room for the longest address, and far from the 998 that a line may have: https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""
+
+
+class _Policy(email.policy.EmailPolicy):
+    """Folds text only: before an address longer than a line it may put an empty one, which ends the headers."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return super().fold_binary(name, value) if name == "Subject" else _WIDE.fold_binary(name, value)
+
+
+_POLICY = _Policy(linesep="\r\n", max_line_length=78, cte_type="7bit")
 """Only ASCII goes over the wire, so that no server needs an extension."""
 _PLAIN_SUBJECT = "A new event"
 _INJECTION = "=?utf-8?q?a=0D=0ABcc:_b@example.com?="

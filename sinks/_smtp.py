@@ -53,7 +53,9 @@ class Connection:
                 self.close()
             return dict.fromkeys(to, judge_trouble(trouble, self._settings.timeout)), ""
         sent = Delivered(safe_line(reply, 100))
-        return {one: judge_reply(*refusals[one]) if one in refusals else sent for one in to}, safe(reply, 1024)
+        # aiosmtplib takes 252 for a refusal; the first digit says that the mail went there too.
+        refused = {one: judge_reply(*refusal) for one, refusal in refusals.items() if refusal[0] // 100 != 2}
+        return {one: refused.get(one, sent) for one in to}, safe(reply, 1024)
 
     async def _make_ready(self) -> None:
         """Servers limit how long, or for how many mails, a connection is good; then a new one is."""

@@ -10,7 +10,7 @@ from daemon.clock import wall_now
 from daemon.contract import Delivered, Delivery, Pace, Rejected, Report, Sink, Summary, TryLater, Unreachable
 from daemon.http import USER_AGENT, Answer, CallFailed, Http
 from sinks._discord_answer import EVERY_WEBHOOK, document_of, guild_of, holds, verdict
-from sinks._discord_message import MOST_EMBEDS, Embed, body, pack, summary_embed
+from sinks._discord_message import MOST_EMBEDS, Embed, body, pack, summary_embeds
 from sinks._discord_settings import DiscordSettings, parse_address
 from sinks._envelope import encode
 from sinks._http import answer_text, judge_failure, safe_line
@@ -65,7 +65,7 @@ class DiscordSink(Sink):
 
     async def deliver_summary(self, summary: Summary) -> Report:
         """Post several events as one embed."""
-        return await self._post([summary_embed(summary, self._settings)])
+        return await self._post(summary_embeds(summary, self._settings))
 
     def render(self, delivery: Delivery) -> str:
         """The body, readable."""

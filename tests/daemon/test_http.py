@@ -50,6 +50,10 @@ def test_any_status_is_an_answer(status: int) -> None:
     assert (got.cut, got.encoding) == (False, "")
 
 
+def test_a_header_may_be_as_long_as_some_proxies_make_it() -> None:
+    assert get(reply(200, Content_Security_Policy="x" * 30_000)).status == 200
+
+
 @pytest.mark.parametrize(("size", "cut"), [(0, False), (999, False), (1000, False), (1001, True), (5_000_000, True)])
 def test_no_more_is_read_than_the_limit(size: int, cut: bool) -> None:
     got = get(reply(200, b"x" * size))

@@ -10,10 +10,11 @@ import pytest
 
 from daemon.http import CallFailed, Http
 from tests.daemon.calling import LATER
-from tests.receivers import OPENSSL, HttpReceiver, needs_openssl
+from tests.receivers import OPENSSL, HttpReceiver, Writer, needs_openssl, served
 
 FAKETIME = shutil.which("faketime")
 
+NO_TLS = "no connection by TLS; it may speak plain http there, or too old a TLS"
 SIGNS = "keyUsage=critical,keyCertSign,cRLSign"
 SIGNED = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 ROOT = ["-out", "root.pem", "-addext", SIGNS]
@@ -103,3 +104,20 @@ def test_f37_what_cannot_be_trusted_is_sent_nothing(tmp_path: Path, name: str) -
     said, requests = call(tmp_path, **given)  # type: ignore[arg-type]
     assert said.startswith(reason)
     assert requests == 0
+
+
+def test_where_plain_http_is_spoken_that_is_said() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: Writer) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async def run() -> None:
+        http = Http()
+        async with served(refuse) as port:
+            with pytest.raises(CallFailed) as failed:
+                await http.call("GET", f"https://127.0.0.1:{port}/", deadline=LATER, limit=10)
+        await http.close()
+        assert (failed.value.reason, failed.value.maybe_sent) == (NO_TLS, False)
+
+    asyncio.run(run())

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from daemon.contract import OWN_SOURCE, Event, Summary
 from daemon.simulator.samples import KINDS, Samples
-from sinks._discord_message import body, pack, summary_embed
+from sinks._discord_message import body, pack, summary_embeds
 from sinks._discord_settings import DiscordSettings
 from sinks._envelope import encode
 from tests.events import HOSTILE, delivery
@@ -52,7 +52,7 @@ def bodies(events: Sequence[Event], settings: DiscordSettings) -> list[dict[str,
 def summed_up(events: Sequence[Event], settings: DiscordSettings, cause: Any = "burst") -> dict[str, Any]:
     """The body of a summary."""
     summary = Summary("s-1", cause, [delivery(each, number) for number, each in enumerate(events)])
-    parsed: dict[str, Any] = json.loads(encode(body([summary_embed(summary, settings)], settings)))
+    parsed: dict[str, Any] = json.loads(encode(body(summary_embeds(summary, settings), settings)))
     return parsed
 
 

@@ -221,7 +221,10 @@ def test_a_summary_is_one_message() -> None:
         (request,) = receiver.requests
         assert report.outcome == Delivered("message 99")
         assert report.body == request.body
-        assert len(titles(request)) == 1
+        assert [embed.get("title") for embed in json.loads(request.body)["embeds"]] == [
+            "Many at once: 40 purchases",
+            None,
+        ]
 
     with_sink(use)
 

@@ -83,6 +83,33 @@ def test_a_refused_message_names_the_field() -> None:
     assert judged(400, body) == Rejected(expected)
 
 
+def test_an_old_kind_of_complaint_names_the_field_too() -> None:
+    assert judged(400, {"embeds": ["0"]}) == Rejected("HTTP 400 Bad Request: embeds 0")
+
+
+@pytest.mark.parametrize("field", ["username", "avatar_url", "thread_id", "content", "allowed_mentions"])
+def test_what_the_config_alone_is_to_blame_for_stops_the_sink_instead_of_rejecting_every_event(field: str) -> None:
+    complaint = {field: {"_errors": [{"code": "X", "message": "Not allowed."}]}}
+    body = {"message": "Invalid Form Body", "code": 50035, "errors": complaint}
+    assert judged(400, body) == Closed(f"HTTP 400 Bad Request: Invalid Form Body (50035): {field} Not allowed.")
+    assert isinstance(judged(400, {field: ["Not allowed."]}), Closed)
+    also_the_event = {**complaint, "embeds": {"0": complaint}}
+    assert isinstance(judged(400, {**body, "errors": also_the_event}), Rejected)
+
+
+@pytest.mark.parametrize("code", [50083, 160005])
+def test_a_thread_that_is_shut_keeps_what_waits_and_is_looked_at_again(code: int) -> None:
+    outcome = judged(400, {"message": "Thread is archived", "code": code}, in_thread=True)
+    assert isinstance(outcome, Closed)
+    assert outcome.probe
+    assert "thread_id" in outcome.reason
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>400 Bad Request</html>", [], {}])
+def test_a_refusal_that_is_not_discords_own_rejects_nothing(body: Any) -> None:
+    assert judged(400, body) == TryLater("HTTP 400 Bad Request, not from Discord itself")
+
+
 def deep(levels: int) -> Any:
     return json.loads('{"a":' * levels + "{}" + "}" * levels)
 
@@ -115,6 +142,9 @@ def test_too_large_is_rejected() -> None:
         ({"retry_after": 0.65, "global": False}, {}, 0.65),
         ({"retry_after": 0.65}, {"Retry_After": "2"}, 2),
         ({"retry_after": 30.5, "global": True}, {"Retry_After": "2"}, 30.5),
+        ({"retry_after": 5, "global": False}, {"X_RateLimit_Global": "true"}, 5),
+        ({"retry_after": 5}, {"X_RateLimit_Scope": "global"}, 5),
+        ({"retry_after": 5}, {"X_RateLimit_Scope": "shared", "X_RateLimit_Remaining": "4"}, 5),
         ({"retry_after": -1}, {"Retry_After": "3"}, 3),
         ({"retry_after": 10**400}, {"Retry_After": "3"}, 3),
         ({"retry_after": "soon"}, {}, 60),
@@ -129,7 +159,7 @@ def test_a_rate_limit_is_obeyed_and_is_no_failure(body: Any, headers: dict[str, 
     outcome = judged(429, body, **headers)
     assert isinstance(outcome, TryLater)
     assert (outcome.wait, outcome.throttled) == (timedelta(seconds=wait), True)
-    everywhere = not isinstance(body, dict) or body.get("global")
+    everywhere = not isinstance(body, dict) or body.get("global") or {"true", "global"} & {*headers.values()}
     whose = EVERY_WEBHOOK if everywhere else "discord/one"
     assert holds(answer(429, body, **headers), outcome, "discord/one") == {whose: timedelta(seconds=wait)}
 

@@ -49,11 +49,14 @@ def violations(message: dict[str, Any]) -> list[str]:
     for embed in message["embeds"]:
         if unknown := embed.keys() - {"title", "description", "url", "color", "timestamp", "footer", "fields"}:
             found.append(f"unknown in embed {unknown}")
-        text("title", embed["title"], 256)
-        if "description" in embed:
-            text("description", embed["description"], 4096)
-        text("footer", embed["footer"]["text"], 2048)
-        if embed["footer"].keys() != {"text"}:
+        if not embed.keys() & {"title", "description"}:
+            found.append("an empty embed")
+        for part, longest in (("title", 256), ("description", 4096)):
+            if part in embed:
+                text(part, embed[part], longest)
+        footer = embed.get("footer", {"text": "of the first"})
+        text("footer", footer["text"], 2048)
+        if footer.keys() != {"text"}:
             found.append("footer")
         fields = embed.get("fields", [])
         if len(fields) > 25:
@@ -64,7 +67,7 @@ def violations(message: dict[str, Any]) -> list[str]:
             if field.keys() != {"name", "value", "inline"} or not isinstance(field["inline"], bool):
                 found.append("field")
             total += length(field["name"]) + length(field["value"])
-        total += length(embed["title"]) + length(embed.get("description", "")) + length(embed["footer"]["text"])
+        total += length(embed.get("title", "")) + length(embed.get("description", "")) + length(footer["text"])
         if not 0 <= embed["color"] <= 0xFFFFFF or isinstance(embed["color"], bool):
             found.append("color")
         if "url" in embed and not re.fullmatch(r"https://[!-~]{1,2040}", embed["url"]):
@@ -240,19 +243,23 @@ def test_a_link_that_an_earlier_embed_has_is_named_in_a_field() -> None:
     assert second["fields"][0] == {"name": "Link", "value": "https://builtbybit.com/r/1", "inline": True}
 
 
-def test_a_summary_has_totals_and_a_line_for_each_event_that_finds_room() -> None:
+def test_a_summary_has_totals_and_below_them_a_line_for_each_event_that_finds_room() -> None:
+    """Of one embed, Discord shows the fields below the text."""
     sale = {"resource_title": "Sky_Lands", "final_price": "9.99", "resource_url": "https://builtbybit.com/r/1"}
-    (embed,) = summed_up([event(sale, external_id=str(number)) for number in range(12)], FULL)["embeds"]
-    assert embed["description"].count("\n") == 11
-    assert r"Sky\_Lands" in embed["description"]
-    assert "](https://builtbybit.com/r/1)" in embed["description"]
-    assert "119.88 USD" in str(embed["fields"])
-    assert embed["footer"]["text"] == "s-1"
+    sums, listed = summed_up([event(sale, external_id=str(number)) for number in range(12)], FULL)["embeds"]
+    assert sums["title"] == "Many at once: 12 purchases"
+    assert "119.88 USD" in str(sums["fields"])
+    assert sums["footer"]["text"] == "s-1"
+    assert "description" not in sums
+    assert listed.keys() == {"description", "color"}
+    assert listed["description"].count("\n") == 11
+    assert r"Sky\_Lands" in listed["description"]
+    assert "](https://builtbybit.com/r/1)" in listed["description"]
 
 
 def test_a_summary_of_many_says_how_many_it_leaves_out_and_where_they_are() -> None:
-    (embed,) = summed_up([event(external_id=str(number)) for number in range(800)], FULL)["embeds"]
-    *lines, last = embed["description"].split("\n")
+    _, listed = summed_up([event(external_id=str(number)) for number in range(800)], FULL)["embeds"]
+    *lines, last = listed["description"].split("\n")
     assert len(lines) > 20
     assert last == f"… and {800 - len(lines)} more; all of them: `eventferry events`"
 

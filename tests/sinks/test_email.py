@@ -99,6 +99,12 @@ def test_the_first_digit_and_the_subject_of_a_reply_decide(said: dict[str, str],
     assert report.outcome == outcome
 
 
+def test_a_recipient_taken_with_an_odd_reply_gets_no_second_mail() -> None:
+    (report,), _ = attempts({BEN: "252 cannot verify, but will accept"}, to=[ANN, BEN])
+    assert report.outcome == Delivered("2.0.0 taken as 77")
+    assert report.progress == {"done": [ANN, BEN], "refused": []}
+
+
 @pytest.mark.parametrize(
     "said",
     [

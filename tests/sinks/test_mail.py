@@ -220,3 +220,17 @@ def test_a_long_message_id_stays_whole() -> None:
     mail = build(content, "s", mail_id="d" * 64, sender=sender, to=["a@x.example"], now=NOW)
     (line,) = [one for one in mail.replace(b"\r\n ", b" ").split(b"\r\n") if one.startswith(b"Message-ID")]
     assert line.split() == [b"Message-ID:", f"<{'d' * 64}@{sender[2:]}>".encode()]
+
+
+def test_addresses_longer_than_a_line_leave_all_headers_whole() -> None:
+    sender = f"{'s' * 64}@{'d' * 63}.{'e' * 63}.example"
+    to = [f"{letter * size}@x.example" for letter in "ab" for size in (1, 64, 70, 76, 150, 244)] * 4
+    mail = build(Content("a\n", "b\n"), "Größe", mail_id="i" * 64, sender=sender, to=to, now=NOW)
+    read = email.message_from_bytes(mail, policy=email.policy.default)
+    assert header_names(mail) == sorted(HEADERS)
+    assert [address.addr_spec for address in read["To"].addresses] == to
+    assert [address.addr_spec for address in read["From"].addresses] == [sender]
+    domain = sender.partition("@")[2]
+    assert (read["List-Id"], read["Message-ID"]) == (f"<eventferry.{domain}>", f"<{'i' * 64}@{domain}>")
+    assert read["Subject"] == "Größe"
+    assert max(map(len, mail.split(b"\r\n"))) <= 998
