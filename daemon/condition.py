@@ -35,6 +35,11 @@ class Condition(ConfigText):
         self._parts = understand_all(self.source)
         self._text = " and ".join(part.text for part in self._parts)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The placeholders it asks for."""
+        return frozenset(name for part in self._parts for name in part.names)
+
     def decide(self, event: Event) -> Decision:
         """Whether the event meets it, and if not the first part that it does not, with the values seen."""
         doubt = ""

@@ -39,7 +39,13 @@ def visible(event: Event, people: PeopleSettings) -> Mapping[str, Any]:
 
 def is_private(name: str) -> bool:
     """Whether the public sees no placeholder of this name, whatever the event is about."""
-    return not any(snake_case(name) in _public(topic) for topic in _TOPICS)
+    return snake_case(name) not in public_names()
+
+
+@cache
+def public_names() -> frozenset[str]:
+    """All that the public may see of any event."""
+    return frozenset().union(*map(_public, _TOPICS))
 
 
 @cache

@@ -67,6 +67,7 @@ def compose(event: Event, people: PeopleSettings) -> Message:
     topic = topic_of(event)
     left = Placeholders(_audience.visible(event, people))
     item = _item(left, topic)
+    title = _title(event, topic, item, _about(left, topic))
     heading = one_line(left.take(*headline_names(topic)))
     link = left.take_link(*link_names(topic))
     text = left.take_text(*text_names(topic))
@@ -76,7 +77,7 @@ def compose(event: Event, people: PeopleSettings) -> Message:
         left.drop_number(name)
     return Message(
         topic=topic,
-        title=cut(_title(event, topic, item), _TITLE_LIMIT),
+        title=cut(title, _TITLE_LIMIT),
         link=link,
         text="\n".join(filter(None, (heading, text))),
         fields=tuple(field for field in [*fields, *left.rest(people.timezone)] if field is not None),
@@ -103,14 +104,14 @@ def headed(event: Event, people: PeopleSettings) -> Heading:
     known = by_name(_audience.visible(event, people))
     left = Placeholders(known)
     item = _item(left, topic)
-    return Heading(
-        topic, cut(_title(event, topic, item), _TITLE_LIMIT), item, left.take_link(*link_names(topic)), known
-    )
+    title = cut(_title(event, topic, item, _about(left, topic)), _TITLE_LIMIT)
+    return Heading(topic, title, item, left.take_link(*link_names(topic)), known)
 
 
 def template_values(event: Event, people: PeopleSettings) -> dict[str, Any]:
     """What a template can name: each placeholder these readers may see, and what is true of every event."""
-    placeholders = _audience.visible(event, people) if isinstance(event.data, Mapping) else {}
+    visible = _audience.visible(event, people) if isinstance(event.data, Mapping) else {}
+    placeholders = {name: value for name, value in visible.items() if value is not None}
     currency = next((placeholders[name] for name in CURRENCY if placeholders.get(name)), people.currency)
     return {
         **event.facts,
@@ -130,10 +131,13 @@ def filled(template: TextTemplate | None, event: Event, people: PeopleSettings, 
     """What the operator's template makes of an event, escaped for the template's place.
 
     `otherwise` stands in, as it is, where there is no template, where it comes out empty, and where it fails: that is
-    logged, and no reason to lose a delivery.
+    logged, and no reason to lose a delivery. So it does for what we have to say ourselves, such as an alert: a template
+    that is meant for sales would leave it out.
     """
-    if template is None or not template.source.strip():
-        return otherwise if template is None else ""
+    if template is None or topic_of(event) == "own":
+        return otherwise
+    if not template.source.strip():
+        return ""
     try:
         return template.render(template_values(event, people), locale_of(people)).strip() or otherwise
     except RenderFailed as failure:
@@ -146,9 +150,15 @@ def _item(left: Placeholders, topic: Topic) -> str:
     return one_line(left.take(*ITEM, *(HEADLINE if topic not in ("review", "update") else ()), limit=_TITLE_LIMIT))
 
 
-def _title(event: Event, topic: Topic, item: str) -> str:
+def _about(left: Placeholders, topic: Topic) -> str:
+    """The sink, source or trigger that an alert is about."""
+    return one_line(left.take("about")) if topic == "own" else ""
+
+
+def _title(event: Event, topic: Topic, item: str, about: str) -> str:
     if topic == "own":
-        return item or f"Eventferry: {label(event.kind.partition('.')[2] or event.kind).lower()}"
+        what = f"Eventferry: {label(event.kind.partition('.')[2] or event.kind).lower()}"
+        return item or " ".join(filter(None, (what, about)))
     heading = _TITLES.get(topic) or label(event.trigger)
     return ": ".join(filter(None, ("Test" if event.is_test else "", heading, item)))
 

@@ -91,6 +91,11 @@ def _pieces(text: str) -> tuple[tuple[str, str | None], ...]:
     return tuple((literal, name) for literal, name, _, _ in parsed)
 
 
+def names_in(text: str) -> frozenset[str]:
+    """The placeholders that a text of a structure asks for. Raises ValueError for one that is not understood."""
+    return frozenset(name for _, name in _pieces(text) if name)
+
+
 def _values(delivery: Delivery) -> dict[str, Any]:
     return {**delivery.event.facts, "delivery_id": delivery.id, **delivery.event.data}
 

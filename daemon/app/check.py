@@ -1,8 +1,8 @@
 """Says whether `run` would start, by the code that `run` starts with, and names all that is wrong."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -48,15 +48,18 @@ async def check(config: Path | None, environ: Mapping[str, str], *, connect: boo
     """Look at everything; `connect` reaches sources and sinks too, sending and completing nothing."""
     try:
         loaded = load_settings(config, environ)
+        sinks = build_sinks(loaded)
     except ConfigError as error:
         return list(_mistakes(error))
-    sinks = build_sinks(loaded)
-    findings = [*_config(loaded), *_templates(loaded, sinks)]
+    misnamed = await _misnamed(loaded, sinks)
     store = Store(loaded.database, wall_now)
-    findings.append(await _database(store))
+    database = await _database(store)
+    templates = _templates(loaded, sinks, await _placeholders(store))
+    findings = [*_config(loaded), *misnamed.values(), *templates, database]
     if connect:
         sources = build_sources(loaded, _Gates(store), wall_now)
-        findings += await _connect({**sources, **{name: built.sink for name, built in sinks.items()}})
+        usable = {name: built.sink for name, built in sinks.items() if name not in misnamed}
+        findings += await _connect({**sources, **usable})
     await store.database.close()
     return findings
 
@@ -104,14 +107,24 @@ def _hushed(name: str, people: PeopleSettings, digest_at: datetime) -> Iterator[
         yield Finding("syntax", "warning", text, f"sinks.{name}.digest")
 
 
-def _templates(loaded: Loaded, sinks: Mapping[str, BuiltSink]) -> Iterator[Finding]:
+async def _misnamed(loaded: Loaded, sinks: Mapping[str, BuiltSink]) -> dict[str, Finding]:
+    """By sink, URLs of which Apprise makes nothing: it says so without reaching anything."""
+    ends = {name: built.sink for name, built in sinks.items() if loaded.settings.sinks[name].type == "apprise"}
+    return {
+        found.about: replace(found, phase="syntax", exit_code=CONFIG_WRONG)
+        for found in await _connect(ends)
+        if found.verdict == "error"
+    }
+
+
+def _templates(loaded: Loaded, sinks: Mapping[str, BuiltSink], seen: Set[str]) -> Iterator[Finding]:
     """Let each sink render each sample, and fill in each template by itself, since sinks pass over one that fails."""
     for name, built in sinks.items():
         settings = loaded.settings.sinks[name]
         failed = list(unrendered(name, built.sink, settings))
         for text in failed:
             yield Finding("templates", "error", f"{name}: {text}", name, exit_code=CONFIG_WRONG)
-        for key, text in unfilled(name, settings):
+        for key, text in unfilled(name, settings, seen):
             yield Finding("templates", "warning", f"{key}: {text}", key)
         if not failed:
             yield Finding("templates", "ok", f"{name}: renders all {len(SAMPLES)} samples", name)
@@ -132,6 +145,14 @@ async def _database(store: Store) -> Finding:
         return Finding("database", "error", f"{path}: not allowed to look there; use sudo", exit_code=FORBIDDEN)
     await store.gates.load()
     return Finding("database", "ok", f"{path}: intact")
+
+
+async def _placeholders(store: Store) -> frozenset[str]:
+    """Those that came of late, if the database can be asked."""
+    try:
+        return await store.browse.placeholders()
+    except Exception:  # noqa: BLE001 - what is wrong with the database has its own line
+        return frozenset()
 
 
 def _not_yet(path: Path) -> Finding | None:

@@ -2,22 +2,27 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from pydantic import BaseModel
 
+from daemon.app.names import meant
 from daemon.app.samples import SAMPLES
+from daemon.condition import Condition
 from daemon.contract import Delivery, Event, Sink, Summary, delivery_id
 from daemon.expression import RenderFailed, TextTemplate
 from daemon.people import PeopleSettings
 from sinks._audience import is_private
 from sinks._layout import EVERYTHING, locale_of, template_values
+from sinks._placeholders import topic_of
 from sinks._summary import summarize
+from sinks._webhook_body import names_in
 from sinks.webhook import WebhookSink
 
 _IN_BODIES = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
 _IN_TEMPLATES = re.compile(r"(?<!\{)\{\{\s*([A-Za-z_]\w*)[^{}]*\}\}(?!\})")
+_FOR_TEMPLATES = {title: event for title, event in SAMPLES.items() if topic_of(event) != "own"}
 _OF_EVERY_EVENT = template_values(SAMPLES["missing fields"], EVERYTHING).keys()
 
 
@@ -36,27 +41,51 @@ def unrendered(name: str, sink: Sink, settings: BaseModel) -> Iterator[str]:
             yield f"cannot render all of them together ({type(error).__name__})"
 
 
-def unfilled(name: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
-    """Each template that comes out otherwise than its owner may think: its key, and what is wrong as a sentence."""
-    yield from _misspelt(f"sinks.{name}", settings)
+def unfilled(name: str, settings: BaseModel, seen: Set[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Each template that comes out otherwise than its owner may think: its key, and what is wrong as a sentence.
+
+    `seen`: placeholders that are known to come.
+    """
+    yield from _of_the_other_place(f"sinks.{name}", settings)
+    misspelt = list(_misspelt(f"sinks.{name}", settings, seen))
+    yield from misspelt
     people = settings if isinstance(settings, PeopleSettings) else EVERYTHING
     for key, template in _templates(f"sinks.{name}", dict(settings)):
         instead = "the field is left out" if key.startswith(f"sinks.{name}.fields.") else "the built-in text is used"
-        if unseen := _unseen(template, people):
+        if unseen := [unknown for unknown in _unseen(template, people) if not meant(unknown, seen)]:
             yield key, f'names what the public is not told ({", ".join(unseen)}): empty unless audience is "full"'
         results, failures = [], defaultdict[str, list[str]](list)
-        for title, event in SAMPLES.items():
+        for title, event in _FOR_TEMPLATES.items():
             try:
                 results.append(template.render(template_values(event, people), locale_of(people)).strip())
             except RenderFailed as failure:
                 failures[str(failure)].append(title)
         for reason, titles in failures.items():
             yield key, f"does not fit {', '.join(titles)} ({reason}); {instead} then"
-        if results and not any(results) and template.source.strip():
+        is_fine = not template.source.strip() or template.names & seen or key in dict(misspelt)
+        if results and not any(results) and not is_fine:
             yield key, f"is empty for every sample; {instead} then"
 
 
-def _misspelt(key: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
+def _misspelt(key: str, settings: BaseModel, seen: Set[str]) -> Iterator[tuple[str, str]]:
+    for path, names in _names(key, settings):
+        for name in sorted(names):
+            if guess := meant(name, seen):
+                yield path, f'no placeholder "{name}" is known; did you mean "{guess}"?'
+
+
+def _names(key: str, settings: BaseModel) -> Iterator[tuple[str, frozenset[str]]]:
+    """The placeholders that each key asks for."""
+    if isinstance(where := getattr(settings, "where", None), Condition):
+        yield f"{key}.where", where.names
+    for path, template in _templates(key, dict(settings)):
+        yield path, template.names
+    if isinstance(settings, WebhookSink.Settings):
+        for path, text in _texts(key, {"json": settings.json_body, "form": settings.form}):
+            yield path, names_in(text)
+
+
+def _of_the_other_place(key: str, settings: BaseModel) -> Iterator[tuple[str, str]]:
     """Placeholders in the spelling of the other place: `{{ name }}` in a body, `{name}` in a template."""
     for path, template in _templates(key, dict(settings)):
         for found in _IN_BODIES.finditer(template.literal):

@@ -28,7 +28,10 @@ def rehearsal(loaded: Loaded) -> Iterator[Daemon]:
 
         sinks = {
             name: replace(
-                built, sink=_Shown(name, built.sink, stop), policy=replace(built.policy, concurrency=1, batch_limit=1)
+                built,
+                sink=_Shown(name, built.sink, stop),
+                policy=replace(built.policy, concurrency=1, batch_limit=1, gathering=None),
+                enrolled=replace(built.enrolled, gathering=None),  # nobody waits for tomorrow's digest
             )
             for name, built in build_sinks(apart).items()
         }

@@ -1,6 +1,5 @@
 """Jinja2 expressions that decide: nothing but names, values, comparing and calculating."""
 
-import decimal
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
+from daemon.expression.condition_filters import EXACT, FILTERS, TESTS
 from daemon.expression.sandbox import RenderFailed, Sandbox, refusing
 from daemon.expression.value import MISSING, Value
 
@@ -21,86 +21,24 @@ _NODES = (
     *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos, nodes.CondExpr),
     *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
 )
-_EXACT = decimal.Context(prec=80, traps=[decimal.InvalidOperation, decimal.Overflow])
-_LONGEST_TEXT = 1024 * 1024
 _OF_THE_EVENT = "of_the_event_"
 """Before every name, since some mean something else to Jinja, such as `self`."""
 _ELSEWHERE = {r"&&": '"and" for "&&"', r"\|\|": '"or" for "||"', r"!(?!=)": '"not" for "!"'}
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_FINEST = 20
-"""Places to which a number is rounded."""
-
-
-def _float(value: Value, default: Value = MISSING) -> Value:
-    return default if value.number is None else Value.calculated(value.number)
-
-
-def _int(value: Value, default: Value = MISSING) -> Value:
-    return default if value.number is None else Value.calculated(value.number.to_integral_value(decimal.ROUND_DOWN))
-
-
-def _abs(value: Value) -> Value:
-    return _numeric(value, "abs", abs)
-
-
-def _round(value: Value, places: Value = MISSING) -> Value:
-    number = Decimal(0) if places.number is None else places.number
-    if not -_FINEST <= number <= _FINEST:
-        raise RenderFailed(f"a number is rounded to more than {_FINEST} places")
-    unit = Decimal(1).scaleb(-int(number))
-    return _numeric(value, "round", lambda given: given.quantize(unit, decimal.ROUND_HALF_UP, _EXACT))
-
-
-def _numeric(value: Value, name: str, calculate: Callable[[Decimal], Decimal]) -> Value:
-    if value.is_missing:
-        return value
-    if value.number is None:
-        raise RenderFailed(f'"{name}" needs a number')
-    return Value.calculated(calculate(value.number))
-
-
-def _replace(value: Value, old: Value, new: Value) -> Value:
-    if len(value.text) + value.text.count(old.text) * len(new.text) > _LONGEST_TEXT:
-        raise RenderFailed("a text grows too long")
-    return Value.of(value.text.replace(old.text, new.text))
-
-
-def _length(value: Value) -> Value:
-    return Value.calculated(Decimal(len(value.text if value.nested is None else value.nested)))
-
-
-def _default(value: Value, default: Value) -> Value:
-    return default if value.is_missing else value
-
-
-FILTERS: Mapping[str, Callable[..., Value]] = {
-    "abs": _abs,
-    "default": _default,
-    "d": _default,
-    "float": _float,
-    "int": _int,
-    "length": _length,
-    "lower": lambda value: Value.of(value.text.lower()),
-    "replace": _replace,
-    "round": _round,
-    "string": lambda value: Value(value.text, role="quoted"),
-    "trim": lambda value: Value.of(value.text.strip()),
-    "upper": lambda value: Value.of(value.text.upper()),
-}
-TESTS: Mapping[str, Callable[..., bool]] = {
-    "defined": lambda value: not value.is_missing,
-    "undefined": lambda value: value.is_missing,
-    "number": lambda value: value.number is not None,
-}
 _OPERATIONS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
-    "+": _EXACT.add,
-    "-": _EXACT.subtract,
-    "*": _EXACT.multiply,
-    "/": _EXACT.divide,
-    "//": _EXACT.divide_int,
-    "%": _EXACT.remainder,
+    "+": EXACT.add,
+    "-": EXACT.subtract,
+    "*": EXACT.multiply,
+    "/": EXACT.divide,
+    "//": EXACT.divide_int,
+    "%": EXACT.remainder,
 }
 _written = lru_cache(maxsize=4096, typed=True)(Value.written)
+
+
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for what is no Value yet: lists as they are written, and what comparing gives."""
+    return lambda *given, **named: function(*map(Value.of, given), **{key: Value.of(named[key]) for key in named})
 
 
 class _Comparing(Sandbox):
@@ -111,8 +49,8 @@ class _Comparing(Sandbox):
 
     def __init__(self) -> None:
         super().__init__()
-        self.filters = {**FILTERS, "written": _written}
-        self.tests = dict(TESTS)
+        self.filters = {**{name: _of_values(function) for name, function in FILTERS.items()}, "written": _written}
+        self.tests = {name: _of_values(function) for name, function in TESTS.items()}
 
     def getitem(self, obj: Any, argument: Any) -> Value:
         """Look up a key or an index; what is not there is missing."""
@@ -158,6 +96,9 @@ class _Tamed(NodeTransformer):
         return nodes.Name(f"{_OF_THE_EVENT}{node.name}", node.ctx, lineno=node.lineno)
 
     def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802 - Jinja's name
+        value = Value.written(node.value)
+        if value.role == "number" and value.number is None:
+            raise TemplateSyntaxError("a number is too large", node.lineno)
         return nodes.Filter(node, "written", [], [], None, None, lineno=node.lineno)  # its value, read only once
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - Jinja's name
@@ -192,6 +133,7 @@ class Comparison:
     """A part of a condition that must hold, understood."""
 
     def __init__(self, text: str) -> None:
+        """Raises TemplateSyntaxError, or RenderFailed if it can never be worked out."""
         self.text = " ".join(text.split())
         kept = nodes.Assign(nodes.Name("result", "store"), _Tamed().visit(_parse(text)), lineno=1)
         loaded = (name.name for name in kept.find_all(nodes.Name) if name.ctx == "load")
@@ -200,6 +142,8 @@ class Comparison:
         tree.set_environment(_SANDBOX)
         code = _SANDBOX.compile(tree)
         self._compiled = Template.from_code(_SANDBOX, code, {})
+        if not self.names:
+            self.holds({})  # what no event could make come out right is no condition
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Whether it is true of these values. Raises whatever a calculation comes to, RenderFailed at best."""
@@ -216,9 +160,11 @@ def understand_all(source: str) -> tuple[Comparison, ...]:
             raise TemplateSyntaxError("write it without {{ }}", 1)
         try:
             Comparison(source)
+            return tuple(map(Comparison, _split(source)))
         except TemplateSyntaxError as error:
             raise TemplateSyntaxError(f"{error.message}{_hint(source)}", error.lineno) from None
-        return tuple(map(Comparison, _split(source)))
+        except (RenderFailed, TypeError) as failure:
+            raise TemplateSyntaxError(str(failure), 1) from None
 
 
 def _hint(source: str) -> str:

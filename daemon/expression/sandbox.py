@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from itertools import islice
@@ -30,6 +30,7 @@ from daemon.expression.places import Finished, Place, written
 
 _LONGEST_VALUE = 1024 * 1024
 _LONGEST_NUMBER = 4096  # bits; a number multiplied by itself a few times would keep everything else waiting
+_LARGEST = 1e300  # written in a template
 _MOST_ITEMS = 500
 _MOST_SECONDS = 1.0  # of CPU for one template; a usual one takes a ten-thousandth
 _DEEPEST_LOOP = 2
@@ -55,6 +56,7 @@ class _Missing(ChainableUndefined):
 
     __lt__ = __le__ = __gt__ = __ge__ = lambda *_: False  # type: ignore[assignment] # never fails
     __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment] # as above
+    __neg__ = __pos__ = lambda *given: given[0]
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -69,6 +71,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         super().__init__(undefined=_Missing, autoescape=False, finalize=write, optimized=False)
         self.globals.clear()
+        self.tests["none"] = lambda value: value is None or isinstance(value, Undefined)
         self.filters = {name: _capped(FILTERS[name]) for name in _FILTERS}
         self.filters |= {
             "join": _capped(_join),
@@ -86,13 +89,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Look up a key or an index; what is not there is missing, whatever the type."""
+        """Look up a key or an index; what is not there or null is missing, whatever the type."""
+        found = None
         if isinstance(obj, Mapping | list | tuple | str):
-            try:
-                return obj[argument]
-            except (TypeError, LookupError):
-                pass
-        return self.undefined(obj=obj, name=argument)
+            with suppress(TypeError, LookupError):
+                found = obj[argument]
+        return self.undefined(obj=obj, name=argument) if found is None else found
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Calculate with numbers; `+` also joins texts and lists, up to the cap."""
@@ -173,6 +175,7 @@ def _escaped(value: Any) -> Finished:
 
 
 def _tojson(value: Any) -> str:
+    value = None if isinstance(value, Undefined) else value
     return htmlsafe_json_dumps(value, sort_keys=True)  # not indented: the indent could be a megabyte
 
 
@@ -215,7 +218,7 @@ def refusing(what: str) -> Iterator[None]:
         words = re.sub(r"'[^'\s]{12,}'", "'…'", error.message or "not understood").rstrip(".")
         words = words.replace("end of template", f"end of {what.removeprefix('the ')}")
         raise PydanticCustomError(
-            "template", "line {line} of {what}: {words}", {"line": error.lineno, "what": what, "words": words}
+            "template", "line {line} of {what}: {words}", {"line": error.lineno or 1, "what": what, "words": words}
         ) from None
     except (RecursionError, SyntaxError, MemoryError):
         raise PydanticCustomError("template", "{what} is nested too deeply", {"what": what}) from None
@@ -228,6 +231,8 @@ def _check(node: nodes.Node, loops: int = 0) -> None:
         raise TemplateSyntaxError("calls such as x() are not available; use a filter such as |upper", node.lineno)
     if not isinstance(node, _NODES) or (isinstance(node, nodes.For) and node.recursive):
         raise TemplateSyntaxError(f"{type(node).__name__} is not available in templates", node.lineno)
+    if isinstance(node, nodes.Const) and isinstance(node.value, int | float) and abs(node.value) > _LARGEST:
+        raise TemplateSyntaxError("a number is too large", node.lineno)
     if loops > _DEEPEST_LOOP:
         raise TemplateSyntaxError(f"loops may be nested {_DEEPEST_LOOP} deep", node.lineno)
     if isinstance(node, nodes.Assign) and any(node.find_all((nodes.List, nodes.Tuple, nodes.Dict))):

@@ -47,14 +47,15 @@ class TextTemplate(ConfigText):
         return "\n".join(piece.data for piece in tree.find_all(nodes.TemplateData))
 
     def render(self, event_values: Mapping[str, Any], locale: Locale = _AT_HOME) -> str:
-        """Fill the template in; what is missing stays empty, at most LONGEST_RESULT characters come out.
+        """Fill the template in; what is missing or None stays empty, at most LONGEST_RESULT characters come out.
 
         Raises RenderFailed with a sentence when the values do not fit.
         """
+        known = {name: value for name, value in event_values.items() if value is not None}
         pieces, left = [], LONGEST_RESULT
         try:
             with limited_time():
-                for piece in self._compiled.generate({**event_values, LOCALE: locale}):
+                for piece in self._compiled.generate({**known, LOCALE: locale}):
                     pieces.append(piece[:left])
                     left -= len(pieces[-1])
                     if not left:

@@ -15,6 +15,7 @@ class Table(BaseModel):
 
 SALE: dict[str, Any] = {
     "price": 12.5,
+    "note": None,
     "text_price": "12.5",
     "buyer": {"name": "Ann", "items": ["a", "b"], "note": None},
     "items": [{"title": "One", "n": 1}, {"title": "Two", "n": 2}],
@@ -32,6 +33,9 @@ SALE: dict[str, Any] = {
         ("[{{ nothing }}{{ nothing.at.all }}{{ buyer.nothing[3] }}{{ buyer.note }}]", "[]"),
         ("[{{ nothing * 2 }}{{ nothing ~ '' }}{{ nothing|upper }}]", "[]"),
         ("{{ nothing|int }} {{ nothing|round }} {{ nothing > 3 }}", "0 0 False"),
+        ("[{{ note|upper }}{{ buyer.note|string|trim }}{{ buyer['note']|title }}{{ -nothing }}]", "[]"),
+        ("{{ note|default('x') }} {{ buyer.note|default('y') }} {{ note is defined }}", "x y False"),
+        ("{{ note is none }} {{ buyer.note is none }} {{ price is none }} {{ note|tojson }}", "True True False null"),
         ("{{ nothing or 'nobody' }} {{ nothing|default('x') }}", "nobody x"),
         ("{% if price > 10 %}big{% else %}small{% endif %}", "big"),
         ("{% for item in items %}{{ loop.index }}. {{ item.title }}; {% endfor %}", "1. One; 2. Two; "),
@@ -101,6 +105,9 @@ def test_the_loop_itself_gives_nothing_away() -> None:
         ("{% for a in x %}{% for b in x %}{% for c in x %}{% endfor %}{% endfor %}{% endfor %}", "nested 2 deep"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
         ("{% if a %}" * 200 + "{% endif %}" * 200, "nested too deeply"),
+        ("{{ 1e400 }}", "a number is too large"),
+        ("{{ price < 0x" + "f" * 5000 + " }}", "a number is too large"),
+        ("{% autoescape false %}{% endautoescape %}", "line 1 of the template: Scope is not available"),
         (5, "must be text"),
         (None, "must be text"),
     ],

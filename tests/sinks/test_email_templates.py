@@ -45,3 +45,12 @@ def test_html_alone_leaves_the_text_as_it_is_built_in() -> None:
 def test_a_template_that_fails_or_is_empty_loses_no_mail(key: str) -> None:
     for template in ("{{ username + 1 }}", "{{ nothing }}"):
         assert parts_of(**{key: template}) == parts_of()
+
+
+def test_an_alert_is_told_as_it_is_whatever_templates_there_are_for_sales() -> None:
+    mailer = mailer_of(subject="Sold: {{ resource_title }}", body="Thanks!", html="<p>Thanks!</p>")
+    alert = event({"text": "sales stopped", "about": "sales"}, kind="alert.sink", source="eventferry")
+    shown = mailer.render(delivery(alert))
+    assert "Subject: Eventferry: sink" in shown
+    assert shown.count("sales stopped") == 2
+    assert "Thanks" not in shown

@@ -12,7 +12,7 @@ from daemon.contract import Delivered, Event
 from daemon.expression import HtmlTemplate, MarkdownTemplate, TextTemplate, clean
 from daemon.people import PeopleSettings
 from daemon.simulator.samples import KINDS, Kind, Samples
-from sinks._layout import EVERYTHING, Message, compose, filled, template_values
+from sinks._layout import EVERYTHING, Message, compose, filled, headed, locale_of, template_values
 from sinks._placeholders import Field
 from tests.events import EVENTS, JSON, delivery, event
 from tests.ledger import story
@@ -113,6 +113,16 @@ def test_what_the_daemon_says_itself_has_a_text_and_a_command() -> None:
     message = compose(event(data, kind="alert.sink_stopped", source="eventferry"), EVERYTHING)
     assert (message.topic, message.title, message.text) == ("own", "Eventferry: sink stopped", data["text"])
     assert message.fields == (Field("Command", data["command"], code=True),)
+
+
+def test_the_title_of_an_alert_names_what_it_is_about_which_is_then_no_field() -> None:
+    data = {"text": "sales stopped: deleted", "about": "sales"}
+    alert = event(data, kind="alert.sink", source="eventferry")
+    message = compose(alert, EVERYTHING)
+    assert (message.title, message.text, message.fields) == ("Eventferry: sink sales", data["text"], ())
+    assert headed(alert, EVERYTHING).title == message.title
+    other = compose(event(data, kind="purchase"), EVERYTHING)
+    assert (other.title, fields(other)["About"]) == ("New purchase", "sales")
 
 
 def test_no_event_can_pass_its_text_off_as_our_command() -> None:
@@ -262,6 +272,8 @@ def test_a_template_knows_the_sinks_zone_and_currency() -> None:
     assert filled(template, event(), people, "x") == "9.99 JPY 2026-03-04 14:06 JPY"
     priced = event({"purchase_currency": "EUR", "price": 1})
     assert filled(TextTemplate("{{ price|money }}"), priced, people, "x") == "1.00 EUR"
+    unnamed = event({"currency": None, "price": 1})
+    assert filled(TextTemplate("{{ price|money }} {{ currency }}"), unnamed, people, "x") == "1.00 JPY JPY"
 
 
 def test_text_of_an_event_is_never_read_as_a_template() -> None:
@@ -273,6 +285,15 @@ def test_text_of_an_event_is_never_read_as_a_template() -> None:
 def test_a_template_that_makes_nothing_of_an_event_gives_way_to_the_built_in_text(source: str) -> None:
     assert filled(TextTemplate(source), event(), EVERYTHING, "built in") == "built in"
     assert filled(None, event(), EVERYTHING, "built in") == "built in"
+
+
+def test_what_the_daemon_says_itself_fits_no_template() -> None:
+    """A template that is meant for sales would leave out what an alert has to say."""
+    for template in (TextTemplate("Sold: {{ resource_title }}"), TextTemplate(" ")):
+        assert filled(
+            template, event({"text": "x"}, kind="alert.sink", source="eventferry"), EVERYTHING, "built in"
+        ) == ("built in")
+        assert filled(template, event(kind="test.purchase", source="eventferry"), EVERYTHING, "built in") != "built in"
 
 
 def test_an_empty_template_is_meant_so() -> None:
@@ -317,9 +338,9 @@ def test_no_event_can_make_a_layout_or_a_template_fail_or_unclean(odd: Event, au
     message = compose(odd, people)
     texts = [message.title, message.text, message.key]
     texts += [part for field in message.fields for part in (field.name, field.value)]
+    values, locale = template_values(odd, people), locale_of(people)
     texts += [
-        filled(template(ALL), odd, people, "failed") for template in (TextTemplate, MarkdownTemplate, HtmlTemplate)
+        template(ALL).render(values, locale).strip() for template in (TextTemplate, MarkdownTemplate, HtmlTemplate)
     ]
-    assert "failed" not in texts
     for text in texts:
         assert clean(text).encode() == text[:20_000].strip().encode()

@@ -1,5 +1,7 @@
 """What a check finds, and what it leaves alone."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from daemon.clock import wall_now
 from daemon.simulator import Simulator
 from daemon.store import Store
 from tests.ledger import story
+from tests.rigs import load_apprise
 
 SOURCE = '[sources.shop]\ntype = "builtbybit"\ntoken = "canary-token"\nbase_url = "{url}"\n'
 FILE = '[sinks.archive]\ntype = "file"\npath = "events.jsonl"\n'
@@ -69,7 +72,7 @@ async def test_a_template_that_does_not_fit_is_a_warning_since_the_built_in_text
     words = "sinks.chat.title: does not fit a purchase, a review, "
     (text,) = [text for verdict, text in found(odd, "templates") if text.startswith(words)]
     assert '("+" needs numbers on both sides (|float makes one)); the built-in text is used then' in text
-    empty = await check(config(sinks.format(title="'{{ resorce_title }}'")), {}, connect=False)
+    empty = await check(config(sinks.format(title="'{{ nowhere }}'")), {}, connect=False)
     words = "sinks.chat.title: is empty for every sample; the built-in text is used then"
     assert ("warning", words) in found(empty, "templates")
     good = await check(config(sinks.format(title="'{{ resource_title }}'")), {}, connect=False)
@@ -126,9 +129,7 @@ def test_a_placeholder_in_the_spelling_of_the_other_place_is_a_warning(config, s
 
 @story
 async def test_a_field_for_add_ons_or_bundles_is_no_mistake_and_one_that_is_empty_is_left_out(config):
-    fields = (
-        '[sinks.chat.fields]\nAdd-on = "{{ addon_title }}"\nBundle = "{{ bundle_title }}"\nOdd = "{{ adon_title }}"\n'
-    )
+    fields = '[sinks.chat.fields]\nAdd-on = "{{ addon_title }}"\nBundle = "{{ bundle_title }}"\nOdd = "{{ nowhere }}"\n'
     findings = await check(config(CHAT + fields), {}, connect=False)
     assert [text for verdict, text in found(findings, "templates") if verdict == "warning"] == [
         "sinks.chat.fields.Odd: is empty for every sample; the field is left out then"
@@ -263,3 +264,62 @@ async def test_plain_http_over_the_internet_draws_a_warning_and_within_a_network
     assert [(finding.verdict, finding.about) for finding in warned] == [("warning", "sinks.hook1.url")]
     assert "t0ken" not in warned[0].text
     assert exit_code(warned) == 0
+
+
+@pytest.mark.parametrize("connect", [False, True])
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("tgrm://123456:canary-token/1", 'Apprise knows no "tgrm://" (did you mean "tgram://"?)'),
+        ("xyzzy://canary-token", 'Apprise knows no "xyzzy://"'),
+        ("xmpp://shop:canary-token@chat.example", 'Apprise lacks another package for "xmpp://"'),
+        ("tgram://canary-token", "Apprise makes nothing of this URL"),
+    ],
+)
+@story
+async def test_a_url_of_which_apprise_makes_nothing_is_an_error_though_nothing_is_reached(
+    config, url, complaint, connect
+):
+    load_apprise()
+    phone = '[sinks.phone]\ntype = "apprise"\nurl = "{}"\n'
+    how = "; how each service's has to look: https://appriseit.com/services/"
+    findings = await check(config(FILE + phone.format(url)), {}, connect=connect)
+    errors = [finding for finding in findings if finding.about == "phone" and finding.verdict == "error"]
+    assert [(finding.phase, finding.text) for finding in errors] == [("syntax", f"phone: {complaint}{how}")]
+    assert exit_code(findings) == 78
+    assert "canary" not in str(findings)
+
+
+@story
+async def test_a_url_that_apprise_knows_is_no_mistake(config):
+    load_apprise()
+    phone = '[sinks.phone]\ntype = "apprise"\nurl = "json://127.0.0.1:1/canary-token"\n'
+    assert exit_code(await check(config(FILE + phone), {}, connect=False)) == 0
+
+
+def test_a_check_lets_apprise_read_urls_without_reaching_anybody(config):
+    urls = (
+        "tgram://123456789:ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi/1", "ntfys://ntfy.example/topic", "json://shop.example/x",
+        "mailto://shop:pw@mail.example", "matrix://user:pw@matrix.example/#room",
+        "nosuch://shop.example/x",
+    )  # fmt: skip
+    sinks = [f'[sinks.s{number}]\ntype = "apprise"\nurl = "{url}"\n' for number, url in enumerate(urls)]
+    code = (
+        "import asyncio, sys; from pathlib import Path; from daemon.app.check import check\n"
+        "reached = []; asked = {'socket.connect', 'socket.getaddrinfo', 'socket.sendto'}\n"
+        "sys.addaudithook(lambda name, values: reached.append(values) if name in asked else None)\n"
+        "findings = asyncio.run(check(Path(sys.argv[1]), {}, connect=False))\n"
+        "print([each.about for each in findings if each.verdict == 'error'], reached)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(config(FILE + "".join(sinks)))]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout == "['s5'] []\n"
+
+
+def test_a_check_without_apprise_sinks_does_not_load_apprise(config):
+    code = (
+        "import asyncio, sys; from pathlib import Path; from daemon.app.check import check, exit_code\n"
+        "findings = asyncio.run(check(Path(sys.argv[1]), {}, connect=False))\n"
+        "print(exit_code(findings), [name for name in sys.modules if 'apprise' in name])"
+    )
+    command = [sys.executable, "-c", code, str(config(ALL_KINDS))]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout == "0 []\n"
