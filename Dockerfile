@@ -15,7 +15,7 @@ RUN install -d -o 65532 -g 65532 -m 0700 /data
 ENV PATH=/opt/eventferry/bin:$PATH STATE_DIRECTORY=/data
 # A number, so that an orchestrator can see that it is not root.
 USER 65532:65532
-# The configuration is mounted at /etc/eventferry/config.toml, its secrets as files in /run/secrets.
+# The config too, as `init` writes it; or it is mounted at /etc/eventferry, with its secrets beside it or in /run/secrets.
 VOLUME /data
 WORKDIR /data
 STOPSIGNAL SIGTERM

@@ -57,5 +57,7 @@ def require_zone(name: str) -> str:
     try:
         _ = zoneinfo.ZoneInfo(name) if name else None
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        if not zoneinfo.available_timezones():
+            raise ValueError("this machine knows no time zones: install its package tzdata") from None
         raise ValueError('not a known time zone; write one such as "Europe/Berlin" or "UTC"') from None
     return name

@@ -126,10 +126,11 @@ def _resolve(reference: str, base: Path) -> str:
             raise PydanticCustomError("secret", '"cred:" takes the plain name of a credential')
         value, where = "", ""
         for path in credential_paths(name, base):
-            where = f"{where}, {path}" if where else str(path)
-            if _reachable(path):
+            closed = _closed(path)
+            if closed is None:
                 value, where = _read(path), f"the file {path}"
                 break
+            where = f"{where}{', ' if where else ''}{path}{closed}"
     _require_text(value, where)
     if not value.strip():
         raise PydanticCustomError("secret", "no value found (empty or missing): {where}", {"where": where})
@@ -153,13 +154,18 @@ def credential_paths(name: str, base: Path) -> list[Path]:
     return [*handed, Path("/run/secrets") / name, base / "secrets" / name]
 
 
-def _reachable(path: Path) -> bool:
-    """Whether it is there for us; not so where the folder is closed to us, as root's own is to the service."""
+def _closed(path: Path) -> str | None:
+    """What keeps us from a file: "" if it is missing, a note if it is not for us, as root's own is not for the service.
+
+    None: nothing does.
+    """
     try:
         path.stat()
+    except PermissionError:
+        return " (not for this user to read)"
     except OSError:
-        return False
-    return True
+        return ""
+    return None
 
 
 def _read(path: Path) -> str:

@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
@@ -20,12 +19,18 @@ _SPAN = re.compile(r"(\d\d?):(\d\d) *- *(\d\d?):(\d\d)")
 _DIGEST_FORM = 'not a time for a digest; write "09:00", "mon 09:00", or a cron expression such as "0 9,17 * * mon-fri"'
 _SAMPLE = datetime(2026, 1, 1, tzinfo=UTC)
 
-Zone = ZoneInfo | None
+Zone = tzinfo | None
 """None stands for this machine's."""
 
 
 _CLOCK_CHANGE = timedelta(hours=3)
 """No zone sets its clock by more at once, but for days that were left out of calendars."""
+
+
+def in_utc(wall: datetime, zone: Zone) -> datetime:
+    """When the clocks of a zone show this; what they skip comes as much later as they are set."""
+    # `astimezone` takes it for earlier where the zone is this machine's.
+    return datetime.fromtimestamp(wall.replace(tzinfo=zone).timestamp(), UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class DigestTimes:
         wall = after.astimezone(zone).replace(tzinfo=UTC) - around
         dues: list[datetime] = []
         while found := self._trigger.get_next_fire_time(None, wall + timedelta(microseconds=1)):
-            due = found.replace(tzinfo=zone).astimezone(UTC)
+            due = in_utc(found, zone)
             if dues and due > dues[0] + around:
                 break
             dues += [due] if due > after else []
@@ -84,7 +89,7 @@ def parse_digest(value: Any) -> DigestTimes:
         days = "*" if weekdays == "*" else _spelled_out(weekdays)
         trigger = CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=days, timezone=UTC)
         times = DigestTimes(text, trigger)
-        times.next(_SAMPLE, ZoneInfo("UTC"))
+        times.next(_SAMPLE, UTC)
     except (ValueError, OverflowError):
         raise ValueError(_DIGEST_FORM) from None
     return times
@@ -128,7 +133,7 @@ class QuietSpan:
             return None
         # On a wall clock, which may be set meanwhile; where it shows the end twice, the first time still to come.
         wall = datetime.combine(local.date() + timedelta(days=tomorrow), self.ends)
-        ends = [wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+        ends = [in_utc(wall.replace(fold=fold), zone) for fold in (0, 1)]
         return next((end for end in ends if end > now), None)
 
     def __str__(self) -> str:

@@ -36,6 +36,11 @@ class Answers:
     trouble_url: str = ""
 
 
+def is_of_the_service(directory: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether systemd's unit reads the config in this folder; a container's has the place, and its own database."""
+    return directory == SERVICE_DIRECTORY and "STATE_DIRECTORY" not in environ
+
+
 def usable_token(pasted: str) -> str:
     """The token alone. Raises ValueError with a sentence."""
     return bare_token(pasted)
@@ -93,7 +98,7 @@ def config_text(directory: Path, answers: Answers) -> str:
 
 
 def _daemon(directory: Path, answers: Answers) -> str:
-    place = f'database = "{SERVICE_DATABASE}"\n' if directory == SERVICE_DIRECTORY else ""
+    place = f'database = "{SERVICE_DATABASE}"\n' if is_of_the_service(directory) else ""
     alerts = {
         "same": f'["{SALES_SINK}"]',
         "other": '["trouble"]' if answers.public else f'["trouble", "{SALES_SINK}"]',

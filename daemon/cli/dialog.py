@@ -139,7 +139,6 @@ def _try_out(place: Path, *, test: bool, ask: bool) -> int:
 
 
 def _tell_next_steps(path: Path) -> None:
-    service = path.parent == setup.SERVICE_DIRECTORY
-    option = "" if service else f" --config {path}"
-    start = "systemctl enable --now eventferry" if service else f"eventferry run{option}"
+    option = "" if path.parent == setup.SERVICE_DIRECTORY else f" --config {path}"
+    start = "systemctl enable --now eventferry" if setup.is_of_the_service(path.parent) else f"eventferry run{option}"
     print(f"\nNext:  eventferry check --connect{option}\n       {start}\n       eventferry status{option}")

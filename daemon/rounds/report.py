@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from daemon import log
@@ -11,7 +11,7 @@ from daemon.people import Every, PeopleSettings
 from daemon.placeholders import REFUNDS
 from daemon.quantities import duration_text
 from daemon.store import Store, Sums
-from daemon.timing import DigestTimes, Zone, parse_digest
+from daemon.timing import DigestTimes, Zone, in_utc, parse_digest
 
 _DUE: Mapping[Every, DigestTimes] = {
     "daily": parse_digest("09:00"),
@@ -43,12 +43,12 @@ class Period:
     @property
     def start(self) -> datetime:
         """Midnight, in UTC."""
-        return datetime.combine(self.first, time(), self.zone).astimezone(UTC)
+        return in_utc(datetime.combine(self.first, time()), self.zone)
 
     @property
     def end(self) -> datetime:
         """Midnight, in UTC."""
-        return datetime.combine(self.last + timedelta(days=1), time(), self.zone).astimezone(UTC)
+        return in_utc(datetime.combine(self.last + timedelta(days=1), time()), self.zone)
 
     @property
     def title(self) -> str:

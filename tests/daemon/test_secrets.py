@@ -99,6 +99,18 @@ def test_a_place_that_cannot_be_looked_at_holds_no_credential(tmp_path: Path) ->
     assert "no value found" in complaint("cred:" + "x" * 300, tmp_path)  # longer than a file name can be
 
 
+def test_a_credential_that_is_not_for_us_is_told_from_a_missing_one(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(mode=0)
+    account = os.geteuid()
+    if account == 0:
+        os.seteuid(65534)
+    try:
+        message = complaint("cred:token", tmp_path)
+    finally:
+        os.seteuid(account)
+    assert message.endswith(f"/run/secrets/token, {tmp_path}/secrets/token (not for this user to read)")
+
+
 @pytest.mark.parametrize("name", ["", "../token", "a/b", ".", ".."])
 def test_a_credential_has_a_plain_name(tmp_path: Path, name: str) -> None:
     assert "plain name" in complaint(f"cred:{name}", tmp_path)

@@ -1,5 +1,7 @@
 """Digest times, quiet hours and bursts: what is understood, and which moment follows when clocks change."""
 
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -80,6 +82,31 @@ def test_whenever_in_a_year_it_is_asked_the_next_digest_is_the_same_chain_of_one
         for hours in (0.1, 0.9, 1.5, 2.5, 12, 21, 22.5):
             if (asked := earlier + timedelta(hours=hours)) < later:
                 assert times.next(asked, place) == later
+
+
+@pytest.fixture
+def machine_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the zone of this machine."""
+
+    def use(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield use
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Africa/Cairo", "Pacific/Chatham"])
+def test_this_machines_clock_counts_like_its_zone_by_name(zone: str, machine_in: Callable[[str], None]) -> None:
+    machine_in(zone)
+    times = [parse_digest(each) for each in ("00:00", "02:30", "03:00", "*/20 0-3 * * *")]
+    quiet = parse_quiet_hours("23:10-02:50")
+    for day in range(365):
+        for hours in (0.0, 11.5, 13.9, 22.4, 23.5):
+            moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day, hours=hours)
+            assert [each.next(moment, None) for each in times] == [each.next(moment, ZoneInfo(zone)) for each in times]
+            assert quiet.until(moment, None) == quiet.until(moment, ZoneInfo(zone))
 
 
 @given(digest=CLOCK, now=MOMENTS, zone=ZONES)

@@ -32,11 +32,19 @@ def test_trouble_is_reported_where_it_was_asked_for_and_not_to_customers_by_itse
     assert ("trouble" in config["sinks"]) is (trouble == "other")
 
 
-def test_the_service_gets_its_database_where_systemd_lets_it_write(tmp_path):
+def test_the_service_gets_its_database_where_systemd_lets_it_write(monkeypatch):
     from daemon.app.setup import SERVICE_DIRECTORY
 
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     config = tomllib.loads(config_text(SERVICE_DIRECTORY, Answers(TOKEN, URL, False, "same")))
     assert config["daemon"]["database"] == "/var/lib/eventferry/eventferry.db"
+
+
+def test_a_container_keeps_its_own_database_wherever_its_config_is(monkeypatch):
+    from daemon.app.setup import SERVICE_DIRECTORY
+
+    monkeypatch.setenv("STATE_DIRECTORY", "/data")
+    assert "database" not in tomllib.loads(config_text(SERVICE_DIRECTORY, Answers(TOKEN, URL, False, "same")))["daemon"]
 
 
 def test_the_config_holds_no_secret_and_says_what_customers_see(tmp_path):

@@ -5,6 +5,8 @@ import tomllib
 
 import pytest
 
+from tests.daemon.cli.conftest import hide_service
+
 PLANTED = """\
 [daemon]
 keeep = "1d"
@@ -51,7 +53,8 @@ def test_the_result_can_be_had_as_json(ferry):
     }
 
 
-def test_no_config_at_all_is_found_out_too(ferry):
+def test_no_config_at_all_is_found_out_too(ferry, monkeypatch):
+    hide_service(monkeypatch, ferry.folder)
     done = ferry("check")
     assert done.returncode == 78
     assert "no config found; sought" in done.stdout
@@ -93,3 +96,19 @@ def test_nothing_in_a_config_acts_on_the_terminal(ferry, signs):
     (ferry.folder / "config.toml").write_text(f'["sinks{signs}"]\n', encoding="utf-8")
     text = ferry("check").stdout + ferry("run").stderr
     assert signs not in text
+
+
+def test_a_machine_without_time_zones_works_unless_the_config_names_one(ferry, stand_ins):
+    """Slim systems leave tzdata out; the daemon itself needs none of it."""
+    (ferry.folder / "tzdata.py").write_text("raise ImportError\n")  # Python would fall back to a package of this name
+    bare = {"PYTHONTZPATH": "", "PYTHONPATH": str(ferry.folder)}
+    config = ferry.folder / "config.toml"
+    named = config.read_text()
+    done = ferry.process("check", env=bare)
+    assert done.returncode == 78
+    assert "daemon.timezone: this machine knows no time zones: install its package tzdata" in done.stdout
+    digest = '\n[sinks.evening]\ntype = "discord"\nurl = "https://discord.com/api/webhooks/1/abc"\ndigest = "09:00"\n'
+    config.write_text(named.replace('timezone = "Europe/Berlin"\n', "") + digest)
+    done = ferry.process("check", env=bare)
+    assert done.returncode == 0, done.stdout
+    assert "evening: next digest" in done.stdout
