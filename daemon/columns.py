@@ -1,6 +1,7 @@
 """How times and progress are stored, and read again even where they are damaged."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,23 +9,6 @@ from sqlalchemy.dialects import sqlite
 
 DAMAGED_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 """What a stored time that cannot be read is taken for: one such row must not keep all the others from being read."""
-
-
-class _SqliteDateTime(sqlite.DATETIME):
-    """Text that sorts, as SQLAlchemy's own type writes it."""
-
-    def bind_processor(self, dialect: sa.Dialect) -> Any:
-        return lambda value: None if value is None else value.isoformat(" ", "microseconds")
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        return _read_time
-
-
-def _read_time(stored: Any) -> datetime | None:
-    try:
-        return None if stored is None else datetime.fromisoformat(stored)
-    except (TypeError, ValueError):
-        return DAMAGED_TIME
 
 
 class Progress(sa.TypeDecorator[Any]):
@@ -56,17 +40,37 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         """PostgreSQL keeps the zone; SQLite stores naive UTC."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(sa.DateTime(timezone=True))
-        return dialect.type_descriptor(_SqliteDateTime())  # type: ignore[no-untyped-call] # SQLAlchemy's has no types
+        return dialect.type_descriptor(sqlite.DATETIME())  # type: ignore[no-untyped-call] # SQLAlchemy's has no types
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Refuse naive times: nobody could tell what they mean."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime was about to be stored")
-        value = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+    # One function for a value, where the usual hooks would make three: each row has several times.
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        """What is done to a time before it is stored."""
+        return _in_utc if dialect.name == "postgresql" else _as_text
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Make what SQLite returns aware again."""
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        """What is done to a time that was stored."""
+        return None if dialect.name == "postgresql" else _read_time
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    """Refuse naive times: nobody could tell what they mean."""
+    if value is None or value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise ValueError("a naive datetime was about to be stored")
+    return value.astimezone(UTC)
+
+
+@lru_cache(32)
+def _as_text(value: datetime | None) -> str | None:
+    """Text that sorts, as SQLAlchemy's own type writes it. Most that one transaction stores are the same moment."""
+    moment = _in_utc(value)
+    return None if moment is None else moment.isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
+def _read_time(stored: Any) -> datetime | None:
+    try:
+        moment = None if stored is None else datetime.fromisoformat(stored)
+        return moment and moment.replace(tzinfo=moment.tzinfo or UTC)
+    except (TypeError, ValueError):
+        return DAMAGED_TIME

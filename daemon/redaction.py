@@ -23,7 +23,7 @@ class _Known:
         self._short: tuple[str, ...] = ()
         self._long: tuple[str, ...] = ()
         """Longest first."""
-        self._hints: dict[str, list[tuple[str, int]]] = {}
+        self._hints: dict[tuple[str, ...], list[tuple[str, int]]] = {}
         """Each `_LOOK` characters in a row of a long form, and where in which words they stand."""
 
     def add(self, value: str) -> None:
@@ -40,12 +40,12 @@ class _Known:
         words = {word for some in found for word in some if re.search("[0-9]", word)}
         for form in plain | based | words:
             for at in range(len(form) - _LOOK + 1):
-                self._hints.setdefault(form[at : at + _LOOK], []).extend([(form, at)] if form in words else [])
+                self._hints.setdefault(tuple(form[at : at + _LOOK]), []).extend([(form, at)] if form in words else [])
 
     def redact(self, text: str) -> str:
         # What is long enough cannot hide between these looks, and most texts show nothing at any of them.
-        looks = map(slice, range(0, len(text), _STEP), range(_LOOK, len(text) + _LOOK, _STEP))
-        if not self._hints.keys().isdisjoint(map(text.__getitem__, looks)):
+        looks = zip(*(text[at::_STEP] for at in range(_LOOK)), strict=False)
+        if not self._hints.keys().isdisjoint(looks):
             for form in self._long:
                 text = text.replace(form, MASK)
             text = self._without_parts(text)
@@ -57,7 +57,8 @@ class _Known:
         """Blank out what is left of words that were cut, by whoever quotes them or by ourselves."""
         parts, shown = [], 0
         for at in range(0, len(text), _STEP):
-            runs = [_run(text, at, *place) for place in self._hints.get(text[at : at + _LOOK], ()) if at >= shown]
+            places = self._hints.get(tuple(text[at : at + _LOOK]), ())
+            runs = [_run(text, at, *place) for place in places if at >= shown]
             start, end = max(runs, key=lambda run: run[1] - run[0], default=(at, at))
             if end - start >= _PART:
                 parts += [text[shown : max(start, shown)], MASK]

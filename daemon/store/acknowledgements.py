@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, or_, select, update
 
 from daemon.retry import back_off
 from daemon.store.database import Database
@@ -33,8 +33,10 @@ class Acknowledgements:
         """Events whose deliveries are all settled, or that were held for `hold`, oldest first."""
 
         def operation(connection: Connection, now: datetime) -> Acknowledgeable:
-            ready = _ready(source, now, hold).order_by(events.c.id).limit(limit)
-            ids = list(connection.execute(ready).scalars())
+            latest = now + LONGEST_POSTPONEMENT
+            since, ahead = now - hold, now + hold
+            asked = {"name": source, "now": now, "latest": latest, "since": since, "ahead": ahead, "number": limit}
+            ids = list(connection.execute(_READY, asked).scalars())
             if len(ids) < limit:
                 returned = select(tombstones.c.external_id).where(
                     tombstones.c.source == source, tombstones.c.ack_due_at.is_not(None), _due(tombstones, now)
@@ -143,16 +145,26 @@ class Acknowledgements:
         return await self._database.write(operation)
 
 
-def _ready(source: str, now: datetime, hold: timedelta) -> Select[str]:
-    """Open events that are neither postponed nor held; one stored in the future (a wrong clock) was held enough."""
-    waiting = exists().where(WAITING, deliveries.c.event_id == events.c.id)
-    held_enough = or_(events.c.stored_at <= now - hold, events.c.stored_at > now + hold)
-    return select(events.c.external_id).where(
-        events.c.source == source,
+_READY = (
+    select(events.c.external_id)
+    .where(
+        events.c.source == bindparam("name"),
         events.c.acknowledged_at.is_(None),
-        or_(events.c.ack_due_at.is_(None), _due(events, now)),
-        or_(held_enough, ~waiting),
+        or_(
+            events.c.ack_due_at.is_(None),
+            events.c.ack_due_at <= bindparam("now"),
+            events.c.ack_due_at > bindparam("latest"),
+        ),
+        or_(
+            events.c.stored_at <= bindparam("since"),
+            events.c.stored_at > bindparam("ahead"),
+            ~exists().where(WAITING, deliveries.c.event_id == events.c.id),
+        ),
     )
+    .order_by(events.c.id)
+    .limit(bindparam("number"))
+)
+"""Open events that are neither postponed nor held; one stored in the future (a wrong clock) was held enough."""
 
 
 def _due(table: Table, now: datetime) -> ColumnElement[bool]:

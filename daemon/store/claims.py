@@ -77,7 +77,7 @@ def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[An
             quarantined += 1
             died = f"the daemon died {deaths} times while sending it"
             _quarantine(connection, now, row.id, f"{'its stored content is damaged' if damaged else died}; not sent")
-            count_up(connection, {Count.of_delivery(row.source, row.kind, sink, "gave_up", now): 1})
+            count_up(connection, [Count.of_delivery(row.source, row.kind, sink, "gave_up", now)])
         else:
             claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
     if claims:

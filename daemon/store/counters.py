@@ -1,12 +1,11 @@
 """Hourly sums, from which all statistics are read, so that pruning loses none of them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Self
+from functools import cache, lru_cache
+from typing import NamedTuple, Self
 
-from sqlalchemy import Connection, Insert, case, literal_column
+from sqlalchemy import Column, Connection, Insert, case, delete, exists, literal_column, select, update
 
 from daemon.contract import Event, is_test
 from daemon.placeholders import by_name, item_of, price_of, stars_of
@@ -20,9 +19,8 @@ _MICRO = timedelta(microseconds=1)
 _BETWEEN = "\t"
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What is counted together."""
+class Count(NamedTuple):
+    """One that is counted, with all others whose fields but the last are the same: those are the key of the table."""
 
     hour: datetime
     source: str
@@ -33,7 +31,7 @@ class Count:
     """Its number and its title where both are known; see `resource_parts`."""
     currency: str
     micros: int = 0
-    """Of one such event: money, or stars, in millionths. Of a delivery: the microseconds it took."""
+    """Of an event: its money, or stars, in millionths. Of a delivery: the microseconds it took."""
 
     @classmethod
     def of_event(cls, event: Event, now: datetime, *, outcome: str) -> Iterator[Self]:
@@ -41,10 +39,10 @@ class Count:
         known = by_name(event.data)
         resource = storable(_BETWEEN.join(filter(None, item_of(known)))[:200])
         price, currency = price_of(known)
-        counted = cls(_hour(now), event.source, _short(event.kind), "", outcome, resource, storable(currency))
-        yield replace(counted, micros=round((price or 0) * 1_000_000))
+        hour, kind, micros = _hour(now), _short(event.kind), round((price or 0) * 1_000_000)
+        yield cls(hour, event.source, kind, "", outcome, resource, storable(currency), micros)
         if (stars := stars_of(known)) is not None:
-            yield replace(counted, outcome=STARS, currency="", micros=round(stars * 1_000_000))
+            yield cls(hour, event.source, kind, "", STARS, resource, "", round(stars * 1_000_000))
 
     @classmethod
     def of_delivery(
@@ -60,6 +58,7 @@ def resource_parts(resource: str) -> tuple[str, str]:
     return number, title
 
 
+@lru_cache(1)
 def _hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0)
 
@@ -68,25 +67,34 @@ def _short(text: str) -> str:
     return storable(text[:200])
 
 
-def count_up(connection: Connection, counts: Mapping[Count, int]) -> None:
+def count_up(connection: Connection, counts: Iterable[Count]) -> None:
     """Add to the sums, inside the transaction of what is counted; what an operator tries out is not counted."""
-    merged: dict[Count, tuple[int, int]] = {}
-    for count, times in counts.items():
+    sums: dict[tuple[object, ...], tuple[int, int]] = {}
+    for count in counts:
         if is_test(count.source, count.kind):
             continue
-        key = replace(count, micros=0)
-        number, micros = merged.get(key, (0, 0))
-        micros = max(micros, count.micros) if count.sink else micros + times * count.micros
-        merged[key] = (number + times, micros)
-    if not merged:
+        key = count[:-1]
+        number, micros = sums.get(key, (0, 0))
+        sums[key] = number + 1, max(micros, count.micros) if count.sink else micros + count.micros
+    if not sums:
         return
     connection.execute(
         _sum_up(connection.dialect.name),
         [
-            {**{name: getattr(key, name) for name in _KEYS}, "count": number, "micros": micros}
-            for key, (number, micros) in merged.items()
+            {**dict(zip(_KEYS, key, strict=True)), "count": number, "micros": micros}
+            for key, (number, micros) in sums.items()
         ],
     )
+
+
+def move_counts(connection: Connection, column: Column[str], old: str, new: str) -> None:
+    """Let the sums of one sink or source (`column`) be another's, added to those that it has already."""
+    if not connection.execute(select(exists().where(column == new))).scalar():
+        connection.execute(update(counters).where(column == old).values({column.name: new}))
+        return
+    if moved := connection.execute(select(counters).where(column == old)).all():
+        connection.execute(_sum_up(connection.dialect.name), [{**row._mapping, column.name: new} for row in moved])
+        connection.execute(delete(counters).where(column == old))
 
 
 _KEYS = [column.name for column in counters.primary_key]

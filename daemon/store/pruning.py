@@ -1,6 +1,5 @@
 """Forgetting what is old and settled, in steps too small to hold anything up."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -102,10 +101,7 @@ class Pruning:
                     state="gave_up", due_at=None, settled_at=now, reason=f"waited longer than {duration_text(after)}"
                 )
             )
-            count_up(
-                connection,
-                Counter(Count.of_delivery(row.source, row.kind, sink, "gave_up", now) for row in too_old),
-            )
+            count_up(connection, (Count.of_delivery(row.source, row.kind, sink, "gave_up", now) for row in too_old))
             return len(too_old)
 
         return await self._database.write(operation)

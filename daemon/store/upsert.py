@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 
 def upsert(dialect: str, table: Table) -> sqlite.Insert:
     """An INSERT that can be given `on_conflict_do_nothing` or `on_conflict_do_update`."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql  # a twentieth of our start, for who needs it
-
-        return cast(sqlite.Insert, postgresql.insert(table))
-    return sqlite.insert(table)
+    return cast(sqlite.Insert, postgresql.insert(table)) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -1,6 +1,5 @@
 """Recording what came of attempts: the verdict, the proof of what was sent, the counters."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,7 +68,7 @@ def record_verdicts(connection: Connection, now: datetime, sink: str, attempted:
         connection.execute(_PROGRESS, progressed)
     if cleared := [{"row_id": item.claim.row_id} for item in attempted if item.claim.suspect]:
         connection.execute(_CLEARED, cleared)
-    count_up(connection, Counter(_counted(item, sink, current[item.claim.row_id], now) for item in attempted))
+    count_up(connection, (_counted(item, sink, current[item.claim.row_id], now) for item in attempted))
     return sum(item.verdict.state != "waiting" for item in attempted)
 
 
