@@ -137,8 +137,8 @@ class Ledger:
 
 
 def _posted(sink: str, embeds: Sequence[Mapping[str, Any]]) -> Message:
-    """A message at Discord: the footer of each embed names the event's key, or the summary's id."""
-    keys = [str(embed["footer"]["text"]) for embed in embeds]
+    """A message at Discord: the footer of each embed names the event's key, or of the first the summary's id."""
+    keys = [str(embed["footer"]["text"]) for embed in embeds if "footer" in embed]
     if keys[0].startswith(f"{_SOURCE}:"):
         return Message(sink, tuple(key.removeprefix(f"{_SOURCE}:") for key in keys))
     return Message(sink, (), keys[0], embeds[0]["title"])

@@ -61,6 +61,14 @@ def lines(found: Sequence[Row], times: Times) -> list[str]:
     return columns(rows)
 
 
+def dead_lines(found: Sequence[Row], times: Times) -> list[str]:
+    """The same, each with why it was rejected or given up."""
+    listed = lines(found, times)
+    for number, event in reversed(list(enumerate(found, start=1))):
+        listed[number + 1 : number + 1] = [f"    {line(sink)}: {line(why)}" for sink, why in event["reasons"].items()]
+    return listed
+
+
 def _sinks(event: Row) -> str:
     sent = "  ".join(marked(state, sink) for sink, state in event["deliveries"].items())
     return sent or "no sink"

@@ -133,7 +133,8 @@ def stop(name: Name, config: Config = None, json: Json = False) -> None:
 @sinks_app.command(name="resume")
 def resume_sink(name: Name, config: Config = None, json: Json = False) -> None:
     """Send to a sink again, at once and with all that waits."""
-    _command("resume_sink", {"name": name}, config, json, f"{name} goes on")
+    told = f"{name} goes on; what was changed in the config or a secret counts from the next start"
+    _command("resume_sink", {"name": name}, config, json, told)
 
 
 @sinks_app.command()
@@ -145,7 +146,7 @@ def discard(
 ) -> None:
     """Want nothing more of what waits for a sink or source that was removed; it stays on record."""
     from daemon.cli import session
-    from daemon.cli.text import line, print_json
+    from daemon.cli.text import line, many, print_json
 
     loaded = session.load(config)
     if name in loaded.settings.sinks:
@@ -153,8 +154,9 @@ def discard(
     arguments = {"name": name, "sources": list(loaded.settings.sources)}
     found = session.command(loaded.database, "discard", {**arguments, "count_only": True})
     parts = [
-        f"{found['deliveries']} deliveries that wait for the sink {name}" * bool(found["deliveries"]),
-        f"the completion of {found['events']} events of the source {name}" * bool(found["events"]),
+        f"{many(found['deliveries'], 'delivery that waits', 'deliveries that wait')} for the sink {name}"
+        * bool(found["deliveries"]),
+        f"the completion of {many(found['events'], 'event', 'events')} of the source {name}" * bool(found["events"]),
     ]
     what = " and ".join(filter(None, parts))
     if not what:

@@ -31,7 +31,8 @@ def events(
     ] = None,
     dead: Annotated[bool, typer.Option("--dead", help="With a dead letter: rejected or gave_up.")] = False,
     sink: Annotated[str | None, typer.Option(metavar="NAME", help="That go to this sink.")] = None,
-    kind: Annotated[str | None, typer.Option(metavar="WORD", help="Whose trigger contains this word.")] = None,
+    trigger: Annotated[str | None, typer.Option(metavar="WORD", help="Whose trigger contains this word.")] = None,
+    kind: Annotated[str | None, typer.Option(hidden=True, help="An older name of --trigger.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE_HELP)] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     unidentified: Annotated[
@@ -49,13 +50,14 @@ def events(
         raise Misused(f"--state {state}: there are {', '.join(STATES)}")
     if dead and state is not None:
         raise Misused("--dead and --state: take one of them")
-    if kind is not None and len(kind) > LONGEST_WORD:
-        raise Misused(f"--kind: no trigger is longer than {LONGEST_WORD} characters")
+    trigger = kind if trigger is None else trigger
+    if trigger is not None and len(trigger) > LONGEST_WORD:
+        raise Misused(f"--trigger: no trigger is longer than {LONGEST_WORD} characters")
     loaded = session.load(config)
     wanted = EventFilter(
         "dead" if dead else state,
         sink and storable(sink),
-        kind and storable(kind),
+        trigger and storable(trigger),
         session.moment(since, loaded),
         limit,
     )
@@ -64,7 +66,7 @@ def events(
         lines = events_view.aside_lines
     else:
         found = asyncio.run(events_view.listed(loaded.database, wanted))
-        lines = events_view.lines
+        lines = events_view.dead_lines if dead else events_view.lines
     print_either(found, lambda: lines(found, Times(zone_of(loaded))), json=json)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daemon.cli.status_view import zones_of
 from daemon.cli.text import STATE_COLOURS, Times, block, line, painted, zone_of
 from daemon.settings import Loaded
 
@@ -14,13 +15,13 @@ _ACKNOWLEDGED = {"us": "completed", "elsewhere": "completed by somebody else", "
 
 def lines(found: Sequence[Row], loaded: Loaded) -> Iterator[str]:
     """Everything about these events."""
-    times = Times(zone_of(loaded))
+    times, zones = Times(zone_of(loaded)), zones_of(loaded)
     for number, event in enumerate(found):
         if number:
             yield ""
         yield from _event(event, times)
         for delivery in event["deliveries"]:
-            yield from _delivery(event, delivery, times)
+            yield from _delivery(event, delivery, zones.get(delivery["sink"], times), times)
         yield from _others(event)
 
 
@@ -54,10 +55,10 @@ def _upstream(event: Row, times: Times) -> str:
     return state + again
 
 
-def _delivery(event: Row, delivery: Row, times: Times) -> Iterator[str]:
+def _delivery(event: Row, delivery: Row, own: Times, times: Times) -> Iterator[str]:
     sink, state = delivery["sink"], delivery["state"]
     yield ""
-    yield f"  {line(sink)}: {painted(state, STATE_COLOURS.get(state, 'red'))}{_why(delivery, times)}"
+    yield f"  {line(sink)}: {painted(state, STATE_COLOURS.get(state, 'red'))}{_why(delivery, own, times)}"
     yield f"    id       {line(delivery['delivery_id'])}"
     yield f"    routing  {line(event['routing'].get(sink, 'no sink of this name is in the config'))}"
     if delivery["replays"]:
@@ -68,15 +69,15 @@ def _delivery(event: Row, delivery: Row, times: Times) -> Iterator[str]:
         yield from _attempt(attempt, times)
     if delivery["body"] is not None:
         yield "    last sent"
-        yield block(delivery["body"], "      ")
+        yield block(_cut(delivery["body"], 2000), "      ")
 
 
-def _why(delivery: Row, times: Times) -> str:
+def _why(delivery: Row, own: Times, times: Times) -> str:
     reason = f", {line(delivery['reason'])}" if delivery["reason"] else ""
     if delivery["claimed_at"] is not None:
         return f", under way since {times.full(delivery['claimed_at'])}"
     if delivery["state"] == "waiting":
-        due = f"{times.ago(delivery['due_at'])} ({times.near(delivery['due_at'])})"
+        due = f"{times.ago(delivery['due_at'])} ({own.near(delivery['due_at'])})"
         return f", due {due if delivery['gathered'] else times.ago(delivery['due_at'])}{reason}"
     return f" {times.full(delivery['settled_at'])}{reason}"
 
@@ -88,7 +89,12 @@ def _attempt(attempt: Row, times: Times) -> Iterator[str]:
     at = times.full(attempt["started_at"])
     yield f"    attempt {attempt['attempt']}  {at}  {attempt['outcome']}{took}{reason}{size}"
     if attempt["answer"]:
-        yield f"      answer {line(attempt['answer'])}"
+        yield f"      answer {line(_cut(attempt['answer'], 300))}"
+
+
+def _cut(text: str, most: int) -> str:
+    """Ten events in a message, and Discord's repetition of it, would hide the rest."""
+    return text if len(text) <= most else f"{text[:most]} … (all of it: --json)"
 
 
 def _others(event: Row) -> Iterator[str]:

@@ -51,7 +51,8 @@ The simulator runs, until ctrl-C. For a config:
 
 {config_of(sim)}
 Let something happen:  curl -d '{{"samples": 3}}' {sim.inbox_url}/_sim/events
-See what arrived:      curl {sim.inbox_url}/_sim/state""",
+See what arrived:      curl {sim.inbox_url}/_sim/state
+Another Discord URL:   curl {sim.inbox_url}/_sim/discord/NAME""",
         flush=True,
     )
 

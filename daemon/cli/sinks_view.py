@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.cli import session
-from daemon.cli.status_view import gathered
+from daemon.cli.status_view import gathered, zones_of
 from daemon.cli.text import Times, columns, line, zone_of
 from daemon.settings import Loaded
 
@@ -48,12 +48,14 @@ def _health(sink: Mapping[str, Any] | None) -> str:
 
 def lines(found: Sequence[Mapping[str, Any]], loaded: Loaded) -> list[str]:
     """One line for each sink, under a heading; then what waits to be told together."""
-    times = Times(zone_of(loaded))
+    zones, times = zones_of(loaded), Times(zone_of(loaded))
     rows = [("NAME", "TYPE", "STATE", "WAITING", "EVENTS")]
     for sink in found:
         wants = "every event" if sink["events"] is None else ", ".join(map(line, sink["events"]))
         if sink["type"] is None:
             wants = "no longer in the config"
         rows.append((line(sink["name"]), sink["type"] or "-", sink["health"] or "-", str(sink["waiting"]), wants))
-    kept_back = [f"{line(sink['name'])}: {waits}" for sink in found for waits in gathered(sink, times)]
+    kept_back = [
+        f"{line(sink['name'])}: {waits}" for sink in found for waits in gathered(sink, zones.get(sink["name"], times))
+    ]
     return columns(rows) + kept_back

@@ -10,7 +10,7 @@ from daemon import __version__
 from daemon.app.advice import advice
 from daemon.app.build import people_of
 from daemon.cli import session
-from daemon.cli.text import Colour, Times, line, painted, zone_of
+from daemon.cli.text import Colour, Times, line, many, painted, zone_of
 from daemon.clock import wall_now
 from daemon.rounds.report import next_report
 from daemon.settings import Loaded
@@ -65,7 +65,7 @@ def _troubles(seen: Row, loaded: Loaded) -> Iterator[str]:
             if source["name"] in loaded.settings.sources and health["health"] in _BAD:
                 yield f"{source['name']} ({access}): {health['health']}: {health['reason']}"
     for name, number in seen["orphans"]["deliveries"].items():
-        yield f"{name}: {number} deliveries wait, but no sink of this name is in the config"
+        yield f"{name}: {many(number, 'delivery waits', 'deliveries wait')}, but no sink of this name is in the config"
     for name, number in seen["orphans"]["events"].items():
         yield f"{name}: {number} events are not completed, but no source of this name is in the config"
     for sink in seen["sinks"]:
@@ -138,18 +138,19 @@ def _source_advice(health: str) -> str:
 def _sinks(seen: Row, loaded: Loaded, times: Times) -> Iterator[str]:
     known = {sink["name"]: sink for sink in seen["sinks"]}
     mend = partial(advice, loaded, (seen["daemon"] or {}).get("restart") or "eventferry run")
+    zones = zones_of(loaded)
     for name in loaded.settings.sinks:
         if name not in known or not known[name]["lane"]:
             yield _state(name, "not yet asked", "")
         else:
-            yield from _sink(known[name], times, mend)
+            yield from _sink(known[name], zones.get(name, times), times, mend)
             held = (seen["daemon"] or {}).get("held") or {}
             if name in held and known[name]["lane"]["health"] == "ok":
                 yield f"    rate limit: nothing goes out before {times.full(held[name])}; what waits is sent after"
         if report := seen["reports"].get(name):
-            yield f"    next {report['every']} report {times.ago(report['due'])}: {times.full(report['due'])}"
+            yield f"    next {report['every']} report {times.ago(report['due'])}: {zones[name].near(report['due'])}"
     for name, number in seen["orphans"]["deliveries"].items():
-        yield from _left_over(name, f"{number} deliveries wait for it")
+        yield from _left_over(name, f"{many(number, 'delivery waits', 'deliveries wait')} for it")
 
 
 def _left_over(name: str, what: str) -> Iterator[str]:
@@ -158,11 +159,16 @@ def _left_over(name: str, what: str) -> Iterator[str]:
     yield f"    If nobody wants that any more: eventferry sinks discard {line(name)}"
 
 
-def _sink(sink: Row, times: Times, mend: Callable[[str, str], str]) -> Iterator[str]:
+def zones_of(loaded: Loaded) -> dict[str, Times]:
+    """For each sink that people read: times as its own config counts them, so that both say the same."""
+    return {name: Times(people.zone) for name, people in people_of(loaded).items()}
+
+
+def _sink(sink: Row, own: Times, times: Times, mend: Callable[[str, str], str]) -> Iterator[str]:
     lane = sink["lane"]
     numbers = f"{sink['delivered']} delivered, {sink['waiting']} waiting"
     yield _state(sink["name"], lane["health"], numbers)
-    yield from (f"    {waits}" for waits in gathered(sink, times))
+    yield from (f"    {waits}" for waits in gathered(sink, own))
     if lane["health"] == "ok":
         return
     yield f"    since {times.full(lane['since'])}: {line(lane['reason'])}"
@@ -176,7 +182,7 @@ def _sink(sink: Row, times: Times, mend: Callable[[str, str], str]) -> Iterator[
             probing = f"; {again} by itself" if lane.get("probe") else ""
             yield f"    What it should get waits{probing}."
             yield f"    {line(mend(sink['name'], lane['reason']))}"
-            yield f"    If it was mended where it is: eventferry sinks resume {name}"
+            yield f"    If nothing had to be changed here: eventferry sinks resume {name}"
         case "failing", _:
             yield f"    Nothing is lost: {again}, and all that waits is sent when it answers."
         case _:
@@ -210,6 +216,5 @@ def _ledger(seen: Row) -> Iterator[str]:
     if events["unidentified"]:
         yield f"{events['unidentified']} things listed without a usable id: eventferry events --unidentified"
     if seen["dead_letters"]:
-        yield painted(f"{seen['dead_letters']} deliveries failed for good", "red") + (
-            ": eventferry events --dead; send them again: eventferry replay --dead"
-        )
+        dead = f"{many(seen['dead_letters'], 'delivery', 'deliveries')} failed for good"
+        yield painted(dead, "red") + (": eventferry events --dead; send them again: eventferry replay --dead")

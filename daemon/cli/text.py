@@ -19,6 +19,8 @@ Colour = Literal["green", "yellow", "red", "bright_black"]
 
 _SYMBOLS = {"delivered": "✓", "waiting": "…", "rejected": "✗", "gave_up": "!", "discarded": "⌫", "skipped": "–"}
 _PLAIN = {"delivered": "+", "waiting": ".", "rejected": "x", "gave_up": "!", "discarded": "#", "skipped": "-"}
+_WIDEST = 24
+"""Characters of a column: what is longer, such as an alert's key, would push every line beyond a terminal's 80."""
 STATE_COLOURS: dict[str, Colour] = {
     "delivered": "green",
     "waiting": "yellow",
@@ -27,6 +29,11 @@ STATE_COLOURS: dict[str, Colour] = {
     "discarded": "bright_black",
     "skipped": "bright_black",
 }
+
+
+def many(number: int, one: str, more: str) -> str:
+    """Write a number with the words for one or for several: 1 delivery waits, 2 deliveries wait."""
+    return f"{number} {one if number == 1 else more}"
 
 
 def line(value: object) -> str:
@@ -67,9 +74,9 @@ def print_either(document: Any, lines: Callable[[], Iterable[str]], *, json: boo
 
 
 def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Lines in which each column but the last is as wide as its widest entry."""
+    """Lines in which each column but the last is as wide as its widest entry; a very long one pushes its own line."""
     rows = list(rows)
-    widths = [max(len(entry) for entry in column) for column in zip(*rows, strict=True)][:-1]
+    widths = [min(max(len(entry) for entry in column), _WIDEST) for column in zip(*rows, strict=True)][:-1]
     return ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
 
 
@@ -92,10 +99,10 @@ class Times:
         return f"{_parsed(value).astimezone(self.zone):{'%Y-%m-%d %H:%M:%S %Z' if zone else '%Y-%m-%d %H:%M:%S'}}"
 
     def near(self, value: str) -> str:
-        """A moment of the next days as people say it: "Mon 09:00"; with the date if it is further off."""
+        """A moment of the next days as people say it: "Mon 09:00 CET"; with the date if it is further off."""
         moment = _parsed(value).astimezone(self.zone)
         soon = abs(_parsed(value) - wall_now()) < timedelta(days=6)
-        return f"{moment:{'%a %H:%M' if soon else '%a %Y-%m-%d %H:%M'}}"
+        return f"{moment:{'%a %H:%M %Z' if soon else '%a %Y-%m-%d %H:%M %Z'}}"
 
     def ago(self, value: str | None) -> str:
         """The same as a distance from now: "12 s ago", "in 3 min"."""

@@ -36,7 +36,7 @@ def doubts(document: Document, settings: Settings) -> Iterator[str]:
         if open_ones:
             yield (
                 f"{document.path} holds secrets that other users of this machine can read ({open_ones}): "
-                f'chmod 600 it, or move them out and write "file:/path" or "cred:NAME"'
+                f'move them out and write "cred:NAME" or "file:/path", or chmod 600 it if the daemon runs as its owner'
             )
 
 

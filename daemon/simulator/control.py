@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from daemon.simulator import discord
 from daemon.simulator.faults import Behaviour, Faults, MailBehaviour
 from daemon.simulator.inbox import NAME, Inbox
 from daemon.simulator.mail import Mailbox
@@ -32,8 +33,15 @@ def control(upstream: Upstream, inbox: Inbox, mailbox: Mailbox) -> Starlette:
     async def set_faults(request: Request) -> JSONResponse:
         return JSONResponse(_set(upstream, inbox, mailbox, await _table(request)))
 
+    async def tell_discord_url(request: Request) -> Response:
+        name = request.path_params["name"]
+        _require_name(name)
+        address = f"api/webhooks/{discord.webhook_id(name)}/{discord.webhook_token(name)}"
+        return PlainTextResponse(f"{request.base_url}{address}\n")
+
     return Starlette(
         routes=[
+            Route(f"{PREFIX}discord/{{name}}", _strict(tell_discord_url), methods=["GET"]),
             Route(f"{PREFIX}events", _strict(add_events), methods=["POST"]),
             Route(f"{PREFIX}state", show_state, methods=["GET"]),
             Route(f"{PREFIX}faults", _strict(set_faults), methods=["POST"]),
@@ -41,12 +49,10 @@ def control(upstream: Upstream, inbox: Inbox, mailbox: Mailbox) -> Starlette:
     )
 
 
-def _strict(
-    endpoint: Callable[[Request], Awaitable[JSONResponse]],
-) -> Callable[[Request], Awaitable[JSONResponse]]:
+def _strict(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Answer bad input with 400 and one line."""
 
-    async def guarded(request: Request) -> JSONResponse:
+    async def guarded(request: Request) -> Response:
         try:
             return await endpoint(request)
         except ValueError as error:
@@ -89,8 +95,7 @@ def _set(upstream: Upstream, inbox: Inbox, mailbox: Mailbox, order: dict[str, An
     if unknown or not order or not isinstance(receivers, dict):
         raise ValueError('give {"api": {...}}, {"receivers": {NAME: {...}}} and/or {"mail": {...}}')
     for name in receivers:
-        if not NAME.fullmatch(name):
-            raise ValueError(f'"{name}" cannot be a receiver\'s name')
+        _require_name(name)
     faults = read(Faults, order.get("api", {}))
     behaviours = {name: read(Behaviour, given) for name, given in receivers.items()}
     mail = read(MailBehaviour, order.get("mail", {}))
@@ -101,6 +106,11 @@ def _set(upstream: Upstream, inbox: Inbox, mailbox: Mailbox, order: dict[str, An
     if "mail" in order:
         mailbox.behaviour = mail
     return {"api": plain(upstream.faults), "mail": plain(mailbox.behaviour)}
+
+
+def _require_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError(f'"{name}" cannot be a receiver\'s name')
 
 
 def _state(upstream: Upstream, inbox: Inbox, mailbox: Mailbox) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from daemon.tables import (
     variants,
 )
 
+LATEST = 200
+"""So many events are looked at to learn which placeholders come."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
@@ -66,6 +69,12 @@ class Browse:
         return await self._database.read(
             lambda connection: [_plain(row._mapping, leave=("digest",)) for row in connection.execute(query)]
         )
+
+    async def placeholders(self) -> frozenset[str]:
+        """What the data of the latest events that came from a source has, by name."""
+        latest = select(events.c.data).where(events.c.source != OWN_SOURCE).order_by(events.c.id.desc()).limit(LATEST)
+        found = await self._database.read(lambda connection: connection.execute(latest).scalars().all())
+        return frozenset(name for data in map(_decoded, found) if isinstance(data, dict) for name in data)
 
 
 def _plain(row: Any, *, leave: Sequence[str] = ()) -> dict[str, Any]:
@@ -131,17 +140,21 @@ def _list(connection: Connection, wanted: EventFilter) -> list[dict[str, Any]]:
     found = _filtered(select(events.c.id), wanted).order_by(events.c.id.desc()).limit(wanted.limit)
     rows = connection.execute(select(events).where(events.c.id.in_(found)).order_by(events.c.id.desc())).all()
     states: dict[int, dict[str, str]] = {}
+    reasons: dict[int, dict[str, str]] = {}
     for row in connection.execute(
-        select(deliveries.c.event_id, deliveries.c.sink, deliveries.c.state)
+        select(*(deliveries.c[name] for name in ("event_id", "sink", "state", "reason")))
         .where(deliveries.c.event_id.in_(found))
         .order_by(deliveries.c.id)
     ):
         states.setdefault(row.event_id, {})[row.sink] = row.state
+        if row.state in ("rejected", "gave_up"):
+            reasons.setdefault(row.event_id, {})[row.sink] = row.reason or ""
     return [
         {
             "key": f"{row.source}:{row.external_id}",
             **_plain(row._mapping, leave=("id", "data", "raw", "digest", "routed")),
             "deliveries": states.get(row.id, {}),
+            "reasons": reasons.get(row.id, {}),
         }
         for row in rows
     ]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, case, insert, null, select, update
 
+from daemon.contract import OWN_SOURCE
 from daemon.store.database import Database
 from daemon.store.events import CHUNK, named
 from daemon.tables import deliveries, events
@@ -94,13 +95,20 @@ def _selected(selection: Selection) -> Select[int]:
         query = query.where(deliveries.c.sink.in_(selection.sinks))
     if selection.keys or selection.since is not None:
         query = query.where(deliveries.c.event_id.in_(_events_of(selection)))
+    if not selection.keys:  # a test that a receiver cannot tell from the real thing must not come by accident
+        query = query.where(deliveries.c.event_id.not_in(_TESTS))
     return query.order_by(deliveries.c.id)
+
+
+_TESTS = select(events.c.id).where(events.c.source == OWN_SOURCE, events.c.kind.startswith("test."))
 
 
 def _missing(connection: Connection, selection: Selection, sink: str) -> Sequence[int]:
     """The selected events that this sink has no delivery of; told by state, they have one elsewhere in that state."""
     has_one = select(deliveries.c.event_id).where(deliveries.c.sink == sink)
     query = _events_of(selection).where(events.c.id.not_in(has_one)).order_by(events.c.id)
+    if not selection.keys:  # alerts, reports and tests go where they were sent to, and to nobody else by the dozen
+        query = query.where(events.c.source != OWN_SOURCE)
     if set(selection.states) != set(REPLAYABLE):
         in_state = select(deliveries.c.event_id).where(deliveries.c.state.in_(selection.states))
         query = query.where(events.c.id.in_(in_state))

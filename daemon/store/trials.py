@@ -46,7 +46,7 @@ class Trials:
             if attempt is None:
                 return {"outcome": "unknown", "reason": "the attempt got lost; the log may say why", "answer": ""}
             names = ("outcome", "reason", "answer", "milliseconds")
-            return {name: getattr(attempt, name) or "" for name in names}
+            return {name: "" if getattr(attempt, name) is None else getattr(attempt, name) for name in names}
 
         return await self._database.write(operation)
 

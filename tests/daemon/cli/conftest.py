@@ -20,12 +20,14 @@ from unittest import mock
 
 import pytest
 
+from daemon.app import setup
 from daemon.cli.program import carry_out
 from daemon.cli.simulation import config_of
+from daemon.settings import find
 from daemon.simulator import Simulator
 
 COMMAND = (sys.executable, "-m", "daemon.cli")
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -35,6 +37,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     ours = ("EVENTFERRY_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NO_COLOR", "TZ", "COLUMNS", "PYTHONUNBUFFERED")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**plain, "TZ": "UTC", "COLUMNS": "100", "PYTHONUTF8": "1", **(more or {})}
+
+
+def hide_service(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this process find no service that is installed on the machine on which the tests run."""
+    nowhere = folder / "not installed"
+    monkeypatch.setattr(setup, "SERVICE_DIRECTORY", nowhere)
+    monkeypatch.setattr(sys.modules[find.__module__], "PLACES", (Path("config.toml"), nowhere / "config.toml"))
 
 
 class Ferry:

@@ -81,7 +81,7 @@ def test_output_that_nobody_reads_is_no_trouble(ferry):
 
 
 def test_ctrl_c_ends_without_a_traceback(ferry):
-    arguments = ("init", "--token-file=-", "--discord-url-file=x", "--private", "--trouble=same")
+    arguments = ("init", "--directory=new", "--token-file=-", "--discord-url-file=x", "--private", "--trouble=same")
     process = ferry.start(*arguments, stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline()

@@ -51,7 +51,7 @@ def test_status_says_what_is_wrong_since_when_and_what_to_do(ferry, stand_ins, s
     assert " CE" in text, "times are in the zone of the config"
     assert "stopped        0 delivered, 3 waiting" in text
     assert "eventferry sinks resume discord" in text
-    assert "deliveries failed for good: eventferry events --dead" in text
+    assert "\n1 delivery failed for good: eventferry events --dead" in text
     assert "\x1b" not in text, "no colours where there is no terminal"
     troubles = ferry.json("status")["troubles"]
     assert [trouble.partition(":")[0] for trouble in troubles] == ["no daemon runs", "builtbybit (read)", "discord"]
@@ -86,22 +86,32 @@ def test_reading_before_the_first_start_says_that_there_is_no_database_yet(ferry
 
 
 def test_events_are_listed_newest_first_with_what_became_of_them(ferry, stored):
-    heading, *lines = ferry.ok("events", "--kind", "e").splitlines()
+    heading, *lines = ferry.ok("events", "--trigger", "e").splitlines()
     assert heading.split() == ["TIME", "EVENT", "TRIGGER", "SINKS"]
     ours = [line for line in lines if "builtbybit:" in line]
     assert [line.split()[2] for line in ours] == [f"builtbybit:{event_id}" for event_id in reversed(stored)]
     assert ours[1].endswith("✗ webhook  … discord  ✓ email")
+    assert ours[1].index("review") == heading.index("TRIGGER") == 47, "an alert's long key pushes its own line alone"
     plain = ferry.process("events", env={"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}).stdout
     assert "x webhook  . discord  + email" in plain, "what the terminal cannot show is written otherwise"
+
+
+def test_dead_letters_are_listed_with_their_reasons(ferry, stored):
+    heading, event, reason = ferry.ok("events", "--dead").splitlines()
+    assert (heading.split()[0], reason) == ("TIME", "    webhook: HTTP 422 Unprocessable Entity")
+    assert f"builtbybit:{stored[1]}" in event
+    assert ferry.json("events", "--dead")[0]["reasons"] == {"webhook": "HTTP 422 Unprocessable Entity"}
+    assert ferry.ok("events", "--dead", "--sink", "email") == "no events\n"
 
 
 def test_events_can_be_filtered(ferry, stored):
     first, second, third = stored
     for filters, ids in {
         ("--dead",): [second],
-        ("--state", "waiting", "--sink", "discord", "--kind", "PURCHASE"): [third, first],
+        ("--state", "waiting", "--sink", "discord", "--trigger", "PURCHASE"): [third, first],
         ("--state", "delivered", "--sink", "webhook"): [third, first],
-        ("--kind", "purchase", "--limit", "1"): [third],
+        ("--trigger", "purchase", "--limit", "1"): [third],
+        ("--kind", "purchase", "--limit", "1"): [third],  # as --trigger was called
         ("--since", "2h", "--sink", "email"): [third, second, first],
         ("--since", "2999-01-01"): [],
         ("--state", "unacknowledged"): [third, second, first],
@@ -124,7 +134,7 @@ def test_what_came_without_an_id_is_listed_apart(ferry, stand_ins):
     assert "9.99" in text
     assert "\x1b" not in text
     assert ferry.json("events", "--unidentified")[0]["reason"] == "no event_id"
-    assert ferry.ok("events", "--kind", "nothing") == "no events\n"
+    assert ferry.ok("events", "--trigger", "nothing") == "no events\n"
 
 
 def test_an_event_is_shown_by_key_by_id_and_by_what_receivers_call_it(ferry, stored):

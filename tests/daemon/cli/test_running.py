@@ -68,6 +68,26 @@ def test_a_dry_run_shows_everything_and_leaves_no_trace(ferry, stand_ins):
     assert sorted(path.name for path in ferry.folder.iterdir()) == ["config.toml", "log"]
 
 
+def test_a_dry_run_shows_each_event_that_a_digest_or_a_burst_would_tell_with_others(ferry, stand_ins):
+    config = ferry.folder / "config.toml"
+    kinds = {'type = "discord"': 'digest = "09:00"', 'type = "email"': 'burst = "1/1m"'}
+    text = config.read_text()
+    for kind, more in kinds.items():
+        assert kind in text
+        text = text.replace(kind, f"{kind}\n{more}")
+    config.write_text(text)
+    for number in range(3):
+        stand_ins.happen({"kind": "purchase", "data": {"resource_title": f"Skyline {number}"}})
+    rehearsal = ferry.start("run", "--dry-run")
+    assert rehearsal.stdout is not None
+    shown = ""
+    while not all(shown.count(f"--- {sink} would get") == 3 for sink in ("webhook", "discord", "email")):
+        line = rehearsal.stdout.readline()
+        assert line, ferry.log()
+        shown += line
+    assert ended(rehearsal, signal.SIGINT) == 0
+
+
 def test_what_a_dry_run_shows_cannot_act_on_the_terminal(ferry, stand_ins):
     ferry.plug_in("raw", 'return delivery.event.data["username"]')
     stand_ins.happen({"kind": "purchase", "data": {"username": "\x1b[2Jevil"}})

@@ -1,5 +1,6 @@
 """What waits to be told together: `check`, `status`, `sinks` and `show` say for what, and until when."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,10 +11,10 @@ import pytest
 def digest_at(ferry, stand_ins):
     """Two events that wait for the digest of the Discord sink, in some hours; when that is."""
     due = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=6)
-    at = due.astimezone(ZoneInfo("Europe/Berlin"))
+    at = due.astimezone(ZoneInfo("Asia/Tokyo"))  # not that of the daemon
     config = ferry.folder / "config.toml"
-    text = config.read_text().replace('type = "discord"', f'type = "discord"\ndigest = "{at:%H:%M}"')
-    config.write_text(text)
+    more = f'timezone = "Asia/Tokyo"\nreport = "weekly"\ndigest = "{at:%H:%M}"'
+    config.write_text(config.read_text().replace('type = "discord"', f'type = "discord"\n{more}'))
     stand_ins.happen({"samples": 2, "kind": "purchase"})
     ferry("once")
     return at
@@ -22,8 +23,9 @@ def digest_at(ferry, stand_ins):
 def test_what_waits_for_a_digest_is_told_with_its_time(ferry, stand_ins, digest_at):
     status = ferry("status").stdout
     assert "0 delivered, 2 waiting" in status
-    assert f"    2 wait for the digest at {digest_at:%a %H:%M}" in status
-    assert f"discord: 2 wait for the digest at {digest_at:%a %H:%M}" in ferry.ok("sinks")
+    assert re.search(r"\n    next weekly report in [^:]+: Mon .*09:00 JST\n", status)
+    assert f"    2 wait for the digest at {digest_at:%a %H:%M} JST" in status
+    assert f"discord: 2 wait for the digest at {digest_at:%a %H:%M} JST" in ferry.ok("sinks")
     (discord,) = [sink for sink in ferry.json("sinks") if sink["name"] == "discord"]
     assert discord["health"] == "ok", "waiting is no failing"
     (kept,) = discord["gathered"]
@@ -31,12 +33,12 @@ def test_what_waits_for_a_digest_is_told_with_its_time(ferry, stand_ins, digest_
     assert datetime.fromisoformat(kept["due_at"]) == digest_at
     key = ferry.json("events")[0]["key"]
     shown = ferry.ok("show", key)
-    assert f"discord: waiting, due in 5 h ({digest_at:%a %H:%M}), waits for the digest" in shown
+    assert f"discord: waiting, due in 5 h ({digest_at:%a %H:%M} JST), waits for the digest" in shown
 
 
 def test_check_says_when_the_next_digest_is_and_when_it_is_quiet(ferry, stand_ins, digest_at):
     text = ferry.ok("check")
-    assert f"discord: next digest {digest_at:%a %Y-%m-%d %H:%M} CE" in text
+    assert f"discord: next digest {digest_at:%a %Y-%m-%d %H:%M} JST" in text
     config = ferry.folder / "config.toml"
     hushed = f'quiet_hours = "{digest_at:%H}:00-{digest_at + timedelta(hours=1):%H}:00"'
     config.write_text(config.read_text().replace('type = "discord"', f'type = "discord"\n{hushed}'))

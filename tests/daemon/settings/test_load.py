@@ -226,7 +226,7 @@ def test_a_secret_that_others_can_read_draws_a_warning(load_text: Load, good: st
     assert len(warnings) == warned
     if warned:
         assert "(sources.bbb.token, sinks.hook.headers.X-Key)" in warnings[0]
-        assert "chmod 600" in warnings[0]
+        assert 'write "cred:NAME" or "file:/path", or chmod 600 it if the daemon runs as its owner' in warnings[0]
         assert "canary" not in warnings[0]
 
 

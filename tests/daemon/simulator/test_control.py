@@ -92,3 +92,14 @@ def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
             assert (await http.get(f"{sim.inbox_url}/_sim/other")).status_code == 404
 
     asyncio.run(scenario())
+
+
+def test_it_tells_the_discord_url_of_any_name(client: Client) -> None:
+    async def scenario() -> None:
+        async with Simulator.start() as sim, client(sim) as http:
+            told = await http.get(f"{sim.inbox_url}/_sim/discord/team_2")
+            assert (told.status_code, told.text) == (200, f"{sim.discord_url('team_2')}\n")
+            assert (await http.get(told.text.strip())).json()["name"] == "team_2"
+            assert (await http.get(f"{sim.inbox_url}/_sim/discord/a.b")).status_code == 400
+
+    asyncio.run(scenario())

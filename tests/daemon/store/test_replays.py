@@ -7,7 +7,7 @@ import pytest
 
 from daemon.contract import Delivered, Rejected, TryLater
 from daemon.store import Selection, Store
-from tests.ledger import ManualClock, Stores, add, attempted, claim, planned, record, rows, send, story
+from tests.ledger import LEASE, ManualClock, Stores, add, attempted, claim, enroll, planned, record, rows, send, story
 
 
 async def waiting(store: Store) -> list[str]:
@@ -183,3 +183,20 @@ async def test_what_waited_to_be_told_with_others_is_replayed_singly(make_store:
         )
         await store.replays.replay(Selection())
         assert await rows(store, "SELECT state, gathered FROM deliveries") == [("waiting", None)]
+
+
+@story
+async def test_what_is_replayed_unnamed_leaves_out_tests_and_takes_our_own_events_to_no_further_sink(
+    make_store: Stores,
+) -> None:
+    async with make_store() as store:
+        await enroll(store, "hook", "panel")
+        await add(store, planned(1, "hook"))
+        await store.events.add_own("test.purchase", "t1", {}, [])
+        await store.trials.claim("t1", "hook", lease=LEASE)
+        await store.events.add_own("alert.sink", "a1", {}, ["hook"])
+        await send(store)
+        assert await store.replays.matching(Selection(sinks=["hook"], states=["delivered", "waiting"])) == 2
+        assert await store.replays.matching(Selection(sinks=[]), add_to=["panel"]) == 1
+        named = Selection(["eventferry:a1", "eventferry:t1"], sinks=[])
+        assert await store.replays.replay(named, add_to=["panel"]) == 2
