@@ -4,8 +4,8 @@
 
 PYTHON ?= python3
 PREFIX := /opt/eventferry
-# Most tests wait for real processes and sockets, so that three fit on two cores.
-WORKERS ?= 3
+# Most tests wait for real processes and sockets, so that four fit on two cores.
+WORKERS ?= 4
 UV := uv==0.13.9
 
 # What the service is installed from: with Apprise if asked (make install APPRISE=1), or if it is there already.

@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from itertools import chain
+from struct import iter_unpack
 from urllib.parse import quote, quote_plus
 
 PART = 12
@@ -33,14 +35,19 @@ class Canaries:
 
     def found_in(self, seen: Mapping[str, bytes]) -> list[str]:
         """Which canary turned up where; each once for a place."""
-        found: dict[str, None] = {}
+        found = {}
         for name, data in seen.items():
-            for at in range(len(data) - PART + 1):
-                for needle, place in self._needles.get(data[at : at + PART], ()):
-                    if data.startswith(needle, at):
-                        found[f"{place} in {name}: {data[max(0, at - 100) : at + 60]!r}"] = None
-        once = {line.partition(":")[0]: line for line in found}
-        return list(once.values())
+            for head in self._heads_in(data):
+                for needle, place in self._needles[head]:
+                    if (at := data.find(needle)) >= 0:
+                        found[place, name] = f"{place} in {name}: {data[max(0, at - 100) : at + 60]!r}"
+        return list(found.values())
+
+    def _heads_in(self, data: bytes) -> Iterator[bytes]:
+        """The first bytes of needles that are there; without a loop in Python, which for megabytes takes long."""
+        for shift in range(PART):
+            whole = len(data) - (len(data) - shift) % PART
+            yield from self._needles.keys() & chain.from_iterable(iter_unpack(f"{PART}s", data[shift:whole]))
 
     def _watched(self, place: str, value: str) -> str:
         for at in range(len(value) - PART + 1):

@@ -14,7 +14,7 @@ import pytest
 
 from daemon.simulator.server import Simulator
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test says that what it waits for will not come."""
 
 

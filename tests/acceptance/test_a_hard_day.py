@@ -58,7 +58,10 @@ class Day:
         off = (datetime.combine(now, time.fromisoformat(at)) - now + timedelta(hours=12)) % timedelta(hours=24)
         west = timedelta(hours=12) - off  # as POSIX counts: hours west of Greenwich
         zone = f"HERE{'-' if west < timedelta() else ''}{str(abs(west)).partition('.')[0]}"
+        before = self.w.log().count("daemon.started")
         await self.w.start(under=("env", f"TZ={zone}"))
+        # A command that came sooner would take the database, and keep the daemon out.
+        await self.until(lambda: self.w.log().count("daemon.started") > before)
 
     async def operate(self, *arguments):
         """Run a command beside the daemon."""
@@ -99,6 +102,13 @@ class Day:
         (row,) = self.w.rows("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 'waiting'", sink)
         return row[0]
 
+    def completed(self):
+        """How many events the ledger knows to be completed."""
+        ((number,),) = self.w.rows(
+            "SELECT count(*) FROM events WHERE source = 'builtbybit' AND acknowledged_at IS NOT NULL"
+        )
+        return number
+
     def health(self, sink):
         ((lane,),) = self.w.rows("SELECT lane FROM sinks WHERE name = ?", sink)
         return json.loads(lane)["health"]
@@ -118,12 +128,11 @@ def told_in(messages):
     single, counted = [], 0
     for message in messages:
         assert len(message["embeds"]) <= 10
-        for embed in message["embeds"]:
-            key = embed["footer"]["text"]
-            if key.startswith("builtbybit:"):
-                single.append(key.removeprefix("builtbybit:"))
-            else:
-                counted += count_in(embed["title"])
+        keys = [embed["footer"]["text"] for embed in message["embeds"] if "footer" in embed]
+        if all(key.startswith("builtbybit:") for key in keys):
+            single += [key.removeprefix("builtbybit:") for key in keys]
+        else:
+            counted += count_in(message["embeds"][0]["title"])
     return single, counted
 
 
@@ -158,6 +167,7 @@ async def evening(day):
     await day.sell(3)
     await day.until(lambda: day.health("ledger") == "stopped")
     await day.until(lambda: any("ledger" in text for text in day.told()))
+    await day.until(lambda: not day.waiting("mail"))
 
 
 async def rush(day):
@@ -193,6 +203,7 @@ async def night(day):
     before = len(day.messages("night"))
     await day.sell(4)
     await day.until(lambda: not any(day.waiting(sink) for sink in SINKS if sink != "night"))
+    await day.until(lambda: day.completed() == len(day.sold) - 4)  # the rest would have to be completed again
     day.w.kill()
     await day.w.process.wait()
     await day.start("03:00")

@@ -149,6 +149,8 @@ def test_the_search_finds_a_canary_in_every_form_and_any_part_of_one():
         for ahead in range(3):
             whole = base64.b64encode(bytes(ahead) + value.encode() + b"tail")
             assert canaries.found_in({"here": whole})
+        for ahead in range(PART):
+            assert canaries.found_in({"here": bytes(ahead) + value[:PART].encode()})
 
 
 def test_hostile_text_makes_no_further_line(world):

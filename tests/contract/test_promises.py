@@ -101,12 +101,12 @@ def test_a_summary_cancelled_half_way_leaves_the_sink_usable(kind: str, tmp_path
         stalled = rig.stall()
         assert stalled is not None
         task = asyncio.create_task(rig.sink.deliver_summary(summary(some(3))))
-        await asyncio.wait_for(stalled.wait(), 10)
+        await asyncio.wait_for(stalled.wait(), 30)
         task.cancel()
         started = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         rig.recover()
         assert isinstance((await rig.sink.deliver_summary(summary(some(4)))).outcome, Delivered)
 
@@ -176,7 +176,7 @@ def test_no_report_holds_a_secret_whether_it_went_well_or_not(kind: str, tmp_pat
             assert isinstance(report.outcome, TryLater)
             require_storable(report)
 
-    with_rig(kind, tmp_path, use)
+    with_rig(kind, tmp_path, use, timeout="1s")
 
 
 @every_kind

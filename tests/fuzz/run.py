@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import resource
 import signal
 import time
 import traceback
@@ -18,6 +17,7 @@ from daemon import redaction
 from tests.fuzz import commands, configs, receivers, sources, words
 from tests.fuzz.mutate import mutated, mutated_json
 from tests.fuzz.target import CANARY, Target
+from tests.memory import peak, peak_from_now
 
 EXAMPLES = Path(__file__).parent / "examples"
 """What once failed: `make test` tries it again."""
@@ -87,6 +87,7 @@ def try_all(
     """Try the inputs with these numbers."""
     tally = Tally(target.name, len(numbers))
     seen: set[str] = set()
+    peak_from_now()
     began = time.process_time()
     with bounded():
         for number in numbers:
@@ -100,7 +101,7 @@ def try_all(
                     f"  kept as {keep(target, small)}"
                 )
     tally.seconds = time.process_time() - began
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > LARGEST:
+    if peak() > LARGEST:
         tally.failures.append(f"{target.name}, inputs {numbers.start}-{numbers.stop}: more than 1 GiB of memory")
     return tally
 

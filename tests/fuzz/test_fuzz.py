@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.run import EXAMPLES, TARGETS, attempt, bounded, input_of, shares, try_all
+from tests.fuzz.run import EXAMPLES, LARGEST, TARGETS, attempt, bounded, input_of, shares, try_all
 from tests.fuzz.target import Target, json_of
 
 INPUTS, SEED = 3_000, 1
@@ -74,3 +74,12 @@ def test_an_input_that_never_ends_is_ended(tmp_path: Path) -> None:
     (failure,) = try_all(target, SEED, range(1), lambda target, data: tmp_path, seconds=0.2).failures
     assert "TooSlow" in failure
     assert time.process_time() - began < 30
+
+
+def test_an_input_that_takes_too_much_memory_is_told_and_no_later_one_blamed(tmp_path: Path) -> None:
+    def check(data: bytes) -> None:
+        assert len(data * LARGEST)
+
+    greedy, modest = Target("greedy", 1, [b"x"], check), Target("modest", 1, [b"x"], lambda data: None)
+    assert len(try_all(greedy, SEED, range(1), lambda target, data: tmp_path).failures) == 1
+    assert try_all(modest, SEED, range(1), lambda target, data: tmp_path).failures == []

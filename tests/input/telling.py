@@ -1,6 +1,5 @@
 """Carries out commands with input that an operator got wrong, and holds what they say against what holds for all."""
 
-import resource
 import subprocess
 import sys
 import time
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.daemon.cli.conftest import Ferry, Finished, environment
+from tests.memory import peak, peak_from_now
 
 CANARY = "canary_9b8c7d6e5f4a3b2c"
 """Stands where secrets stand."""
@@ -43,9 +43,9 @@ def written(folder: Path, text: str | bytes = GOOD) -> Path:
 
 def told(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Finished:
     """What a command says and ends with: lines fit for people, in bounded time and memory, without a secret."""
-    before, began = _most_memory(), time.process_time()
+    before, began = peak_from_now(), time.process_time()
     done = Ferry(folder)(*arguments, env=env)
-    assert _most_memory() - before < MEMORY
+    assert peak() - before < MEMORY
     assert time.process_time() - began < SECONDS
     for line in [*done.stdout.splitlines(), *done.stderr.splitlines()]:
         assert len(line) < 3000
@@ -53,11 +53,6 @@ def told(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
         assert "Traceback" not in line
         assert CANARY[:12] not in line
     return done
-
-
-def _most_memory() -> int:
-    """The most that this process ever had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def refused(folder: Path, *arguments: str, code: int, env: Mapping[str, str] | None = None) -> str:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.app import setup
 from daemon.cli.program import carry_out
 from daemon.simulator import Simulator
-from tests.daemon.cli.conftest import environment
+from tests.daemon.cli.conftest import environment, hide_service
 from tests.input.telling import GOOD, in_shell, refused, told, written
 
 WITHOUT_DATABASE = {
@@ -35,7 +34,7 @@ WITHOUT_DATABASE = {
     "a time that moves the cursor": (("events", "--since", "\x1b[H"), 2, "write how long ago"),
     "a time of 10,000 digits": (("events", "--since", "9" * 10_000 + "d"), 2, "write how long ago"),
     "a time in no unit": (("replay", "--since", "-2h"), 2, "write how long ago"),
-    "a word of 100,000 letters": (("events", "--kind", "x" * 100_000), 2, "no trigger is longer than 200 characters"),
+    "a word of 10,000 letters": (("events", "--trigger", "x" * 10_000), 2, "no trigger is longer than 200 characters"),
     "nothing to replay": (("replay", "--state", ",,,"), 2, "say what to replay"),
     "a replay that means two things": (("replay", "--to", "archive", "--sink", "sales", "1"), 2, "--to sends whole"),
     "a way past the end": (("show", "--config", "/dev/fd/999", "1"), 78, "/dev/fd/999: no such file"),
@@ -131,11 +130,11 @@ def test_a_name_that_nothing_has_is_one_line(filled: Path, name: str) -> None:
 
 
 NOTHING_FOUND = {
-    "bytes for a word": ("--kind", "\udcff"),
-    "a word for LIKE": ("--kind", "%_%"),
+    "bytes for a word": ("--trigger", "\udcff"),
+    "a word for LIKE": ("--trigger", "%_%"),
     "bytes for a sink": ("--sink", "\udcff"),
     "a sink for SQL": ("--sink", "x' OR '1'='1"),
-    "a word as long as any trigger": ("--kind", "%" * 200),
+    "a word as long as any trigger": ("--trigger", "%" * 200),
     "the last moment there is": ("--since", "9999-12-31T23:59:59Z"),
 }
 
@@ -153,7 +152,7 @@ def test_the_first_moment_there_is_finds_all(filled: Path) -> None:
 STREAMS = {
     "no stdout": ("ferry --version >&-", 0, b"", b""),
     "no stdin, stdout, stderr": ("ferry --version <&- >&- 2>&-", 0, b"", b""),
-    "no stdin for a question": ("ferry init <&-", 2, None, b"there is nobody to ask here"),
+    "no stdin for a question": ("ferry init --directory=. <&-", 2, None, b"there is nobody to ask here"),
     "no stderr for an error": ("ferry bogus 2>&-", 2, b"", b""),
     "a full disk behind stdout": ("ferry --version >/dev/full", 1, b"", b"eventferry: No space left on device\n"),
     "a full disk behind stderr": ("ferry bogus 2>/dev/full", 2, b"", b""),
@@ -194,7 +193,7 @@ def test_a_folder_that_was_deleted_is_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     arguments, code, words = IN_A_DELETED_FOLDER[name]
-    monkeypatch.setattr(setup, "SERVICE_DIRECTORY", tmp_path / "not installed")
+    hide_service(monkeypatch, tmp_path)
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

@@ -86,7 +86,7 @@ def test_a_body_can_come_so_slowly_or_so_long_that_only_a_deadline_ends_it(clien
         async with Simulator.start(faults=Faults(answer=form)) as sim, client(sim) as http:
             size = 0
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.7), http.stream("GET", "/health") as answer:
+                async with http.stream("GET", "/health") as answer, asyncio.timeout(0.7):
                     async for part in answer.aiter_raw():
                         size += len(part)
                     return 0
@@ -130,9 +130,12 @@ def test_a_drop_is_a_reset_and_no_orderly_end() -> None:
 def test_latency_delays_the_calls_in_scope(client: Client) -> None:
     async def scenario() -> None:
         async with Simulator.start(faults=Faults(latency=0.2, scope="read")) as sim, client(sim) as http:
-            start = time.monotonic()
-            await http.post("/events/complete", json={"event_ids": []})
-            assert time.monotonic() - start < 0.15
+            took = []
+            for _ in range(5):
+                start = time.monotonic()
+                await http.post("/events/complete", json={"event_ids": []})
+                took.append(time.monotonic() - start)
+            assert min(took) < 0.2
             start = time.monotonic()
             await http.get("/health")
             assert time.monotonic() - start >= 0.2

@@ -123,6 +123,19 @@ def test_discord_limits_in_seconds_and_notes_who_comes_too_early() -> None:
     asyncio.run(scenario())
 
 
+def test_each_discord_url_is_a_webhook_of_its_own_with_its_own_limit() -> None:
+    async def scenario() -> None:
+        async with Simulator.start() as sim, http_client() as http:
+            for name in ("sales", "private"):
+                sim.inbox.behave(name, Behaviour(limit=1, limit_window=60))
+                url = (await http.get(f"{sim.inbox_url}/_sim/discord/{name}")).text.strip()
+                answers = [await http.post(url, json={"content": name}) for _ in range(2)]
+                assert [answer.status_code for answer in answers] == [204, 429]
+                assert [call.accepted for call in sim.inbox.received(name)] == [True, False]
+
+    asyncio.run(scenario())
+
+
 def test_discords_limit_of_a_channel_is_told_by_nothing_but_a_429() -> None:
     async def scenario() -> None:
         async with Simulator.start() as sim, http_client() as http:
