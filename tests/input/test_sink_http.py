@@ -193,6 +193,7 @@ DISCORD: dict[str, Case] = {
         settings=(("thread_id", "5"),),
         then="waits for people",
     ),
+    "400": later(400, "HTTP 400 Bad Request, not from Discord itself"),
     "400 with errors": discord(
         {"code": 50035, "message": "Invalid", "errors": {"embeds": {"0": {"_errors": [{"message": "Too long"}]}}}},
         400,
