@@ -1,4 +1,4 @@
-"""How times and progress are stored, and read again even where they are damaged."""
+"""How times, and what is remembered of what was, are stored, and read again even where they are damaged."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,8 +11,8 @@ DAMAGED_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 """What a stored time that cannot be read is taken for: one such row must not keep all the others from being read."""
 
 
-class Progress(sa.TypeDecorator[Any]):
-    """JSON. What cannot be read is no progress: then something is sent again rather than never."""
+class Remembered(sa.TypeDecorator[Any]):
+    """A JSON table. What cannot be read is nothing: something is sent again then, or a lane begins anew."""
 
     impl = sa.JSON
     cache_ok = True
@@ -23,11 +23,23 @@ class Progress(sa.TypeDecorator[Any]):
 
         def lenient(stored: Any) -> Any:
             try:
-                return read(stored) if read is not None else stored
-            except (TypeError, ValueError):
+                found = read(stored) if read is not None else stored
+            except (TypeError, ValueError, RecursionError):
                 return {}
+            return found if isinstance(found, dict) else {}
 
         return lenient
+
+
+class Number(sa.TypeDecorator[int]):
+    """A whole number. What is none, which SQLite lets stand here, is read as 0, so that it stops no lane."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        """Read what was stored."""
+        return _read_number
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -61,11 +73,22 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
-@lru_cache(32)
 def _as_text(value: datetime | None) -> str | None:
-    """Text that sorts, as SQLAlchemy's own type writes it. Most that one transaction stores are the same moment."""
     moment = _in_utc(value)
-    return None if moment is None else moment.isoformat(" ", "microseconds").removesuffix("+00:00")
+    return None if moment is None else _written(moment)
+
+
+@lru_cache(32)
+def _written(moment: datetime) -> str:
+    """Text that sorts, as SQLAlchemy's own type writes it. Most that one transaction stores are the same moment.
+
+    In UTC alone: the two times of a clock that was set back are one and the same to a cache.
+    """
+    return moment.isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
+def _read_number(stored: Any) -> int | None:
+    return stored if stored is None or isinstance(stored, int) else 0
 
 
 def _read_time(stored: Any) -> datetime | None:

@@ -1,14 +1,19 @@
 """What follows from an outcome for the sink: its health, how fast it goes, what may go out now (pure)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from daemon.contract import Closed, Delivered, Outcome, Rejected, TryLater
 from daemon.http import LONGEST_RETRY_AFTER
 from daemon.retry import back_off, wish
 
 Health = Literal["ok", "slowed", "failing", "stopped"]
+OUT_OF_ORDER: tuple[Health, ...] = ("failing", "stopped")
+"""What goes out then is a probe."""
 
 STRIKES_TO_FAIL = 5
 """So many TryLater in a row, and the sink is probed with single deliveries instead of all of them."""
@@ -42,6 +47,9 @@ class Lane:
     """The deliveries turned away since the last success."""
 
 
+_STORED = TypeAdapter(Lane)
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What may go out now."""
@@ -60,7 +68,7 @@ def allowance(lane: Lane, *, now: datetime, under_way: int, concurrency: int) ->
         return Allowance(0)
     if lane.held_until is not None and now < lane.held_until:
         return Allowance(0, until=lane.held_until)
-    if lane.health in ("failing", "stopped"):
+    if lane.health in OUT_OF_ORDER:
         return Allowance(0 if under_way else 1, probe=True)
     return Allowance(max(0, concurrency - under_way), flows=True)
 
@@ -179,14 +187,12 @@ def to_json(lane: Lane) -> dict[str, Any]:
     }
 
 
-def from_json(stored: dict[str, Any], now: datetime) -> Lane:
-    """From the store; a hold is never longer than any receiver may ask for."""
-    held = stored.get("held_until")
-    return Lane(
-        **{
-            **stored,
-            "since": datetime.fromisoformat(stored["since"]),
-            "held_until": min(datetime.fromisoformat(held), now + LONGEST_RETRY_AFTER) if held else None,
-            "refused": tuple(stored.get("refused", ())),
-        }
-    )
+def from_json(stored: Mapping[str, Any], now: datetime) -> Lane:
+    """From the store; a hold is never longer than any receiver may ask for. What is damaged begins anew."""
+    try:
+        lane = _STORED.validate_python(stored)
+        held = lane.held_until
+        lane = replace(lane, held_until=None if held is None else min(held, now + LONGEST_RETRY_AFTER))
+        return lane if lane.since.tzinfo is not None else resumed(now)
+    except (ValidationError, TypeError):
+        return resumed(now)

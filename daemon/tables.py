@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from daemon.columns import Progress, UtcDateTime
+from daemon.columns import Number, Remembered, UtcDateTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -31,12 +31,12 @@ events = sa.Table(
     sa.Column("routed", sa.Integer, nullable=False),
     sa.Column("acknowledged_at", UtcDateTime),
     sa.Column("acknowledged_by", sa.String(16)),
-    sa.Column("ack_tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("ack_tries", Number, nullable=False, server_default="0"),
     sa.Column("ack_due_at", UtcDateTime),
     sa.Column("ack_reason", sa.Text),
-    sa.Column("relisted", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("relisted", Number, nullable=False, server_default="0"),
     sa.UniqueConstraint("source", "external_id"),
-    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths", Number, nullable=False, server_default="0"),
 )
 """`acknowledged_by`: "us", "elsewhere" (gone upstream without us) or "nobody" (our own events).
 `ack_due_at`: not before this time; `digest`: SHA-256 over what is stored, checked when read.
@@ -82,7 +82,7 @@ tombstones = sa.Table(
     sa.Column("source", sa.String(32), primary_key=True),
     sa.Column("external_id", sa.String(200), primary_key=True),
     sa.Column("pruned_at", UtcDateTime, nullable=False),
-    sa.Column("relisted", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("relisted", Number, nullable=False, server_default="0"),
     sa.Column("ack_due_at", UtcDateTime),
     sa.Index("ix_tombstones_pruned_at", "pruned_at"),
     sqlite_with_rowid=False,
@@ -106,15 +106,15 @@ deliveries = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("due_at", UtcDateTime),
     sa.Column("reason", sa.Text),
-    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("replays", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempt", Number, nullable=False, server_default="0"),
+    sa.Column("failures", Number, nullable=False, server_default="0"),
+    sa.Column("deaths", Number, nullable=False, server_default="0"),
+    sa.Column("replays", Number, nullable=False, server_default="0"),
     sa.Column("claimed_at", UtcDateTime),
     sa.Column("tried_at", UtcDateTime),
     sa.Column("settled_at", UtcDateTime),
     sa.Column("body", sa.LargeBinary),
-    sa.Column("progress", Progress),
+    sa.Column("progress", Remembered),
     sa.UniqueConstraint("event_id", "sink"),
     sa.Column("gathered", sa.String(8)),
 )
@@ -148,7 +148,7 @@ attempts = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("delivery_id", _Id, sa.ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("attempt", Number, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("milliseconds", sa.Integer),
     sa.Column("outcome", sa.String(16), nullable=False),
@@ -165,7 +165,7 @@ sinks = sa.Table(
     metadata,
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(64), nullable=False),
-    sa.Column("lane", sa.JSON, nullable=False),
+    sa.Column("lane", Remembered, nullable=False),
     sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
@@ -177,7 +177,7 @@ sources = sa.Table(
     metadata,
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("cursor", sa.Text),
-    sa.Column("health", sa.JSON, nullable=False),
+    sa.Column("health", Remembered, nullable=False),
     sa.Column("first_sweep_at", UtcDateTime),
     sa.Column("last_sweep_at", UtcDateTime),
     sa.Column("changed_at", UtcDateTime, nullable=False),
@@ -189,7 +189,7 @@ gates = sa.Table(
     sa.Column("host", sa.Text, primary_key=True),
     sa.Column("access", sa.String(8), primary_key=True),
     sa.Column("opens_at", UtcDateTime, nullable=False),
-    sa.Column("strikes", sa.Integer, nullable=False),
+    sa.Column("strikes", Number, nullable=False),
 )
 
 paces = sa.Table(

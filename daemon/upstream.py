@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from daemon.contract import SourceRefused, SourceThrottled, SourceTrouble
 from daemon.retry import back_off
 
@@ -20,6 +22,8 @@ IDLE_AFTER = timedelta(minutes=10)
 SLOWER, RECOVERY, SLOWEST = 2.0, 0.95, 8.0
 """Each rate limit doubles the interval (eightfold at most); each good sweep takes 5 % of that back."""
 JITTER = 0.1
+LONGEST_INTERVAL = timedelta(days=1)
+"""The longest that a config may ask for; more is damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class Upstream:
     """The present interval before slowing and jitter; zero: not yet known."""
     last_new_at: datetime | None = None
     slowness: float = 1.0
+
+
+_STORED = TypeAdapter(Upstream)
 
 
 def after_success(upstream: Upstream, *, now: datetime) -> Upstream:
@@ -117,15 +124,12 @@ def to_json(upstream: Upstream) -> dict[str, Any]:
     return fields
 
 
-def from_json(stored: dict[str, Any]) -> Upstream:
-    """From the store. A refusal is asked again at once after a restart."""
-    last = stored.get("last_new_at")
-    return Upstream(
-        **{
-            **stored,
-            "since": datetime.fromisoformat(stored["since"]),
-            "interval": timedelta(seconds=stored["interval"]),
-            "last_new_at": datetime.fromisoformat(last) if last else None,
-            "failures": 0,
-        }
-    )
+def from_json(stored: Any, now: datetime) -> Upstream:
+    """From the store. A refusal is asked again at once after a restart; what is missing or damaged begins anew."""
+    try:
+        upstream = replace(_STORED.validate_python(stored), failures=0)
+    except ValidationError:
+        return Upstream(since=now)
+    times = upstream.since, upstream.last_new_at or now
+    sane = timedelta() <= upstream.interval <= LONGEST_INTERVAL and 1 <= upstream.slowness <= SLOWEST
+    return upstream if sane and all(time.tzinfo for time in times) else Upstream(since=now)

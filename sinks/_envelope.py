@@ -51,10 +51,16 @@ def as_text(value: Any) -> str:
 
 def storable(value: Any, depth: int = DEEPEST) -> Any:
     """The value with everything replaced that strict JSON cannot hold."""
-    if type(value) in _ANY_JSON_HOLDS:
+    kind = type(value)
+    if kind in _ANY_JSON_HOLDS:
         return value
+    # Nearly all that is decoded from JSON; telling it by its exact type takes a quarter of the time.
+    if kind is list and depth:
+        return [inner if type(inner) in _ANY_JSON_HOLDS else storable(inner, depth - 1) for inner in value]
+    if kind is dict and depth:
+        return {str(name): storable(inner, depth - 1) for name, inner in value.items()}
     match value:
-        case None | bool() | str():
+        case bool() | str():
             return value
         case int():
             # Python refuses to write very long integers in decimal: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
@@ -64,8 +70,8 @@ def storable(value: Any, depth: int = DEEPEST) -> Any:
         case Mapping() | list() | tuple() if depth == 0:
             return f"(nested deeper than {DEEPEST} levels)"
         case Mapping():
-            return {str(name): storable(inner, depth - 1) for name, inner in value.items()}
+            return storable(dict(value), depth)
         case list() | tuple():
-            return [storable(inner, depth - 1) for inner in value]
+            return storable([*value], depth)
         case _:
             return str(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,10 @@ from daemon.clock import wall_now
 from daemon.control import CommandRefused, NotRunning, ask, socket_path
 from daemon.quantities import parse_duration
 from daemon.settings import Loaded, find
-from daemon.store import Store
+from daemon.store import Store, StoreInUse
+
+OWNER_SECONDS = 3.0
+"""For a daemon that is just starting, until it can be asked, and for another command, until it is done."""
 
 
 def load(config: Path | None) -> Loaded:
@@ -51,12 +55,19 @@ def command(database: Path, name: str, arguments: Mapping[str, Any]) -> Any:
 
     Raises CommandRefused, StoreRefused, Failed.
     """
-    try:
-        return ask(socket_path(database), name, arguments)
-    except NotRunning:
-        if not database.exists():
-            raise Failed(f"{database}: there is no database yet; it is made when the daemon first runs") from None
-        return asyncio.run(_here(database, name, arguments))
+    end = time.monotonic() + OWNER_SECONDS
+    while True:
+        try:
+            return ask(socket_path(database), name, arguments)
+        except NotRunning:
+            if not database.exists():
+                raise Failed(f"{database}: there is no database yet; it is made when the daemon first runs") from None
+        try:
+            return asyncio.run(_here(database, name, arguments))
+        except StoreInUse:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.05)
 
 
 async def _here(database: Path, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -31,11 +31,6 @@ STATE_COLOURS: dict[str, Colour] = {
 }
 
 
-def many(number: int, one: str, more: str) -> str:
-    """Write a number with the words for one or for several: 1 delivery waits, 2 deliveries wait."""
-    return f"{number} {one if number == 1 else more}"
-
-
 def line(value: object) -> str:
     """Somebody else's text on one line, with nothing that could move a cursor or hide a part."""
     return printable(scrub(str(value)))
@@ -96,13 +91,20 @@ class Times:
         """A stored moment (ISO 8601) to the second, with or without the name of the zone."""
         if value is None:
             return "never"
-        return f"{_parsed(value).astimezone(self.zone):{'%Y-%m-%d %H:%M:%S %Z' if zone else '%Y-%m-%d %H:%M:%S'}}"
+        return f"{self._here(value):{'%Y-%m-%d %H:%M:%S %Z' if zone else '%Y-%m-%d %H:%M:%S'}}"
 
     def near(self, value: str) -> str:
         """A moment of the next days as people say it: "Mon 09:00 CET"; with the date if it is further off."""
-        moment = _parsed(value).astimezone(self.zone)
+        moment = self._here(value)
         soon = abs(_parsed(value) - wall_now()) < timedelta(days=6)
         return f"{moment:{'%a %H:%M %Z' if soon else '%a %Y-%m-%d %H:%M %Z'}}"
+
+    def _here(self, value: str) -> datetime:
+        moment = _parsed(value)
+        try:
+            return moment.astimezone(self.zone)
+        except OverflowError:  # of a damaged row, at the very end of the calendar
+            return moment
 
     def ago(self, value: str | None) -> str:
         """The same as a distance from now: "12 s ago", "in 3 min"."""

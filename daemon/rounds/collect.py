@@ -12,7 +12,7 @@ from daemon.contract import Event, Page, SourceRefused, SourceTrouble
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.line import Line
 from daemon.store import Added, Planned, SourceMemory, Store
-from daemon.upstream import Polling, Upstream, after_sweep, after_trouble, from_json, next_sweep, next_try
+from daemon.upstream import Polling, after_sweep, after_trouble, from_json, next_sweep, next_try
 
 ELSEWHERE_REPEATS = 3
 
@@ -59,8 +59,7 @@ class Collect:
         """Sinks that wait for the end of a first sweep, so that all that is old comes as one message."""
         now = store.database.clock()
         for access in ("read", "write"):
-            stored = memory.health.get(access)
-            line.health[access] = from_json(stored) if stored else Upstream(since=now)
+            line.health[access] = from_json(memory.health.get(access), now)
 
     async def __call__(self) -> timedelta:
         """One sweep over all pages; how long to wait for the next."""

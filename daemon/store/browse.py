@@ -131,7 +131,7 @@ def _status(connection: Connection) -> dict[str, Any]:
                 "rejected": delivered.get((name, "rejected"), 0),
                 "gave_up": delivered.get((name, "gave_up"), 0),
             }
-            for name in sorted({*known, *waiting})
+            for name in sorted({*known, *waiting}, key=str)
         ],
     }
 
@@ -146,9 +146,9 @@ def _list(connection: Connection, wanted: EventFilter) -> list[dict[str, Any]]:
         .where(deliveries.c.event_id.in_(found))
         .order_by(deliveries.c.id)
     ):
-        states.setdefault(row.event_id, {})[row.sink] = row.state
+        states.setdefault(row.event_id, {})[str(row.sink)] = row.state
         if row.state in ("rejected", "gave_up"):
-            reasons.setdefault(row.event_id, {})[row.sink] = row.reason or ""
+            reasons.setdefault(row.event_id, {})[str(row.sink)] = row.reason or ""
     return [
         {
             "key": f"{row.source}:{row.external_id}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, exists, func, insert, or_, select, update
 
 from daemon.columns import DAMAGED_TIME
 from daemon.contract import Cause, Delivery, Event
@@ -63,6 +63,13 @@ CLAIMABLE = (
 _NEXT_DUE = select(func.min(deliveries.c.due_at)).where(WAITING, INNOCENT, deliveries.c.sink == bindparam("sink_name"))
 
 
+_GIVE_UP_EVENTLESS = (
+    update(deliveries)
+    .where(WAITING, deliveries.c.sink == bindparam("sink_name"), ~exists().where(events.c.id == deliveries.c.event_id))
+    .values(state="gave_up", reason="its event is missing; not sent", due_at=None, settled_at=bindparam("at"))
+)
+
+
 def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[Any], lease: timedelta) -> Claimed:
     """Claim these rows, as `CLAIMABLE` brings them; what is damaged, or killed us too often, is given up instead."""
     claims: list[Claim] = []
@@ -72,18 +79,22 @@ def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[An
         if row.claimed_at is not None:
             deaths += 1
             note_cut_off(connection, row)
-        damaged = row.digest != digest_of(row.kind, row.channel, row.data, row.raw) or row.occurred_at == DAMAGED_TIME
+        whole = row.digest == digest_of(row.kind, row.channel, row.data, row.raw) and row.occurred_at != DAMAGED_TIME
+        damaged = not (whole and isinstance(row.source, str) and isinstance(row.external_id, str))
         if damaged or deaths >= DEATHS_TO_QUARANTINE:
             quarantined += 1
             died = f"the daemon died {deaths} times while sending it"
             _quarantine(connection, now, row.id, f"{'its stored content is damaged' if damaged else died}; not sent")
-            count_up(connection, [Count.of_delivery(row.source, row.kind, sink, "gave_up", now)])
+            count_up(connection, [Count.of_delivery(str(row.source), str(row.kind), sink, "gave_up", now)])
         else:
             claims.append(_claim(row, sink, now, cut_off=row.claimed_at is not None))
     if claims:
         taken = {"row_ids": [claim.row_id for claim in claims], "until": now + lease, "at": now}
         connection.execute(_TAKE, taken)
     next_due_at = connection.execute(_NEXT_DUE, {"sink_name": sink}).scalar()
+    if not rows and next_due_at is not None and next_due_at <= now:
+        # What can never be claimed must not look as if it were due for ever: the lane would not rest.
+        quarantined = connection.execute(_GIVE_UP_EVENTLESS, {"sink_name": sink, "at": now}).rowcount
     return Claimed(tuple(claims), next_due_at, quarantined)
 
 

@@ -27,7 +27,7 @@ from daemon.store.errors import (
     StoreRefused,
     refusing,
 )
-from daemon.store.place import make_file, read_or_make_key, require_plain_file, require_usable_place, take_lock
+from daemon.store.place import make_file, read_or_make_key, require_plain_file, require_usable_place, take_lock_within
 from daemon.store.writer import Operation, Writer
 
 T = TypeVar("T")
@@ -56,11 +56,14 @@ class Database:
         self._closed = False
         self._key = b""
 
-    async def open(self) -> Self:
-        """Take ownership, check, migrate, start the writer. Raises StoreRefused or StoreInUse."""
+    async def open(self, *, within: float = 0.0) -> Self:
+        """Take ownership, check, migrate, start the writer; wait so many seconds for another owner to let go.
+
+        Raises StoreRefused or StoreInUse.
+        """
         with refusing(self.path):
             require_usable_place(self.path)
-            self._lock = take_lock(self.path)
+            self._lock = await take_lock_within(self.path, within)
             preparing = asyncio.get_running_loop().run_in_executor(None, self._prepare)
             try:
                 self._key = await asyncio.shield(preparing)

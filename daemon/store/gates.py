@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select
 
+from daemon.columns import DAMAGED_TIME
 from daemon.contract import Access, SourceThrottled
 from daemon.gate import Gate, restored, shut
 from daemon.store.database import Database
@@ -24,7 +25,11 @@ class GateKeeper:
         """At start: gates that were shut stay shut."""
         now = self._database.clock()
         rows = await self._database.read(lambda connection: connection.execute(select(gates)).all())
-        self._gates = {(row.host, row.access): restored(Gate(row.opens_at, row.strikes), now) for row in rows}
+        self._gates = {
+            (row.host, row.access): restored(Gate(row.opens_at, row.strikes), now)
+            for row in rows
+            if row.opens_at != DAMAGED_TIME
+        }
 
     def require_open(self, host: str, access: Access) -> None:
         """Raises SourceThrottled while the gate is shut."""
@@ -37,7 +42,6 @@ class GateKeeper:
         now = self._database.clock()
         gate = shut(self._gates.get((host, access)), wait, now=now, spread=random.random())
         self._gates[host, access] = gate
-
         await self._database.write(lambda connection, _: put_gates(connection, {(host, access): gate}))
         # The clock may have been set meanwhile, and the gate with it.
         opens_at = self._gates.get((host, access), gate).opens_at

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
+from daemon.columns import DAMAGED_TIME
 from daemon.contract import Pace
 from daemon.http import LONGEST_RETRY_AFTER, sane_wait
 from daemon.store.database import Database
@@ -58,8 +59,11 @@ class Paces:
     async def load(self) -> None:
         """At start: what was held is held on, though no longer than we ever obey."""
         latest = self._database.clock() + LONGEST_RETRY_AFTER
-        rows = await self._database.read(lambda connection: connection.execute(select(paces)).all())
-        self._spent = {row.name: Spent(min(row.opens_at, latest), min(row.spent_until, latest)) for row in rows}
+        query = select(paces.c.name, paces.c.opens_at, paces.c.spent_until)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        self._spent = {
+            row.name: Spent(*(_LONG_AGO if at == DAMAGED_TIME else min(at, latest) for at in row[1:])) for row in rows
+        }
 
     def free_at(self, wanted: Iterable[Pace]) -> datetime:
         """From when on the next message may go out under all of these; past where it may at once."""

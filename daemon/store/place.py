@@ -1,13 +1,16 @@
 """The place where the database lies: fit for one, owned by one process, marked."""
 
+import asyncio
 import fcntl
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 
 from daemon.store.errors import StoreForbidden, StoreInUse, StoreMisplaced, StoreRefused
 
+LOCK_LOOK_SECONDS = 0.05
 _KEY_BYTES = 32
 _NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -122,6 +125,18 @@ def take_lock(path: Path) -> int:
         os.close(lock)
         raise
     return lock
+
+
+async def take_lock_within(path: Path, seconds: float) -> int:
+    """Own the database as soon as who has it lets go. Raises StoreInUse when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return take_lock(path)
+        except StoreInUse:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(LOCK_LOOK_SECONDS)
 
 
 def read_or_make_key(key_file: Path) -> bytes:

@@ -209,6 +209,23 @@ def test_a_lane_comes_back_from_the_store_as_it_was(lane: Lane) -> None:
     assert from_json(json.loads(json.dumps(to_json(lane))), NOON) == lane
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"since": None},
+        {"since": "2026-03-04T12:00:00"},
+        {"health": "odd"},
+        {"strikes": "x"},
+        {"held_until": "2026-03-05T12:00:00"},
+        {"refused": 5},
+        {"stopped_by": []},
+    ],
+)
+def test_f14_a_lane_that_is_damaged_in_the_store_begins_anew(damage: dict[str, Any]) -> None:
+    assert from_json(to_json(HELD) | damage, NOON) == resumed(NOON)
+    assert from_json({}, NOON) == resumed(NOON)
+
+
 def test_i12_a_hold_from_the_store_is_never_longer_than_any_wish_that_is_obeyed() -> None:
     far = replace(HELD, held_until=NOON + timedelta(days=4000))
     assert from_json(to_json(far), NOON).held_until == NOON + LONGEST_RETRY_AFTER

@@ -115,8 +115,25 @@ def test_a_refusal_is_asked_about_after_one_and_five_and_then_every_fifteen_minu
     assert waits == [1, 5, 15, 15, 15]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"since": "x"},
+        {"since": "2026-03-04T12:00:00"},
+        {"health": 5},
+        {"interval": 1e300},
+        {"interval": -1},
+        {"slowness": float("nan")},
+        {"last_new_at": "2026-03-04T12:00:00"},
+    ],
+)
+def test_f14_what_is_damaged_in_the_store_begins_anew(damage: dict[str, Any]) -> None:
+    for stored in (to_json(FRESH) | damage, None, [], {}):
+        assert from_json(stored, NOON) == Upstream(since=NOON)
+
+
 def test_f32_after_a_restart_a_refusal_is_asked_about_as_if_it_were_the_first() -> None:
-    kept = from_json(to_json(troubled(FRESH, *[REFUSED] * 9)))
+    kept = from_json(to_json(troubled(FRESH, *[REFUSED] * 9)), NOON)
     assert (kept.health, kept.failures) == ("refused", 0)
     assert next_try(troubled(kept, REFUSED), REFUSED, now=NOON, spread=0) == timedelta(minutes=1)
 
@@ -165,6 +182,6 @@ def test_whatever_happens_waits_stay_within_their_bounds(steps: list[Any]) -> No
             wait = next_try(upstream, trouble, now=now, spread=spread)
             assert timedelta(seconds=2) <= wait
             assert wait <= timedelta(minutes=15) or (now + wait > until and wait < timedelta(hours=24, seconds=1))
-        stored = from_json(json.loads(json.dumps(to_json(upstream))))
+        stored = from_json(json.loads(json.dumps(to_json(upstream))), now)
         assert stored == replace(upstream, failures=0)
         now += wait

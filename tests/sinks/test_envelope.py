@@ -1,4 +1,5 @@
 import json
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import given
@@ -50,3 +51,13 @@ def test_data_nested_beyond_all_reason_is_cut_off_visibly() -> None:
 @given(JSON)
 def test_any_json_value_can_be_sent(data: Any) -> None:
     sent({"value": data})
+
+
+def test_what_is_not_of_the_plain_types_is_sent_like_them() -> None:
+    """What JSON gives is told by its exact type; whatever else comes is to be no different."""
+
+    class Text(str):
+        __slots__ = ()
+
+    data = MappingProxyType({"a": (1, Text("b"), MappingProxyType({"c": None}))})
+    assert sent(data) == {"a": [1, "b", {"c": None}]}

@@ -1,7 +1,12 @@
 """`replay`, `sinks`, `pause` and `resume`: through a running daemon, and through the database where none runs."""
 
+import os
+import threading
+
 import pytest
 
+from daemon.cli import session
+from daemon.store.place import take_lock
 from tests.daemon.cli.conftest import ended, until
 
 
@@ -23,6 +28,19 @@ def test_a_delivery_is_replayed_with_its_id_by_the_running_daemon(ferry, stand_i
     assert stand_ins.received("webhook").count(f"builtbybit-{delivered[0]}-webhook") == 2
     assert stand_ins.received("discord") == posted
     assert stand_ins.state()["completed"] == dict.fromkeys(delivered, 1), "nothing is completed twice for it"
+
+
+def test_a_command_waits_for_a_daemon_that_is_just_starting(ferry, stand_ins, delivered, monkeypatch):
+    """Whoever has the database and cannot be asked yet is waited for; who keeps it for longer is named."""
+    monkeypatch.setattr(session, "OWNER_SECONDS", 0.2)
+    lock = take_lock(ferry.folder / "eventferry.db")
+    refused = ferry("pause")
+    assert (refused.returncode, f"in use by the process {os.getpid()}" in refused.stderr) == (75, True)
+    monkeypatch.setattr(session, "OWNER_SECONDS", 60.0)
+    letting_go = threading.Timer(0.5, os.close, [lock])
+    letting_go.start()
+    ferry.ok("pause")
+    letting_go.join()
 
 
 def test_without_a_daemon_a_replay_waits_in_the_database(ferry, stand_ins, delivered):

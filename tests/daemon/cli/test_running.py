@@ -1,9 +1,14 @@
 """`run` and `once` as processes between stand-ins; tests/acceptance has the hard days."""
 
+import asyncio
 import json
+import os
 import signal
 import sqlite3
 
+from daemon.app import daemon as module
+from daemon.cli import session
+from daemon.store.place import take_lock
 from tests.daemon.cli.conftest import ended, until
 
 
@@ -26,6 +31,24 @@ def test_a_second_process_is_refused_with_75_and_the_first_goes_on(ferry, stand_
     assert done.returncode == 75
     assert f"in use by the process {daemon.pid}" in done.stderr.splitlines()[-1]
     assert ended(daemon) == 0
+
+
+def test_a_daemon_that_starts_while_a_command_writes_waits_for_it(ferry, stand_ins, monkeypatch):
+    assert module.COMMAND_SECONDS < 10
+    monkeypatch.setattr(module, "COMMAND_SECONDS", 60.0)
+
+    async def start():
+        lock = take_lock(ferry.folder / "eventferry.db")
+        daemon = module.Daemon(session.load(ferry.folder / "config.toml"))
+        opening = asyncio.create_task(daemon.open())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not opening.done()
+        os.close(lock)
+        await opening
+        await daemon.stop()
+
+    asyncio.run(start())
 
 
 def test_a_config_with_mistakes_is_refused_with_78_and_all_its_lines(ferry):

@@ -1,5 +1,7 @@
 """What is sent after a death of the process, a wrong clock, or damage on the disk."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -193,6 +195,55 @@ async def test_f14_a_damaged_event_is_quarantined_and_the_others_flow(make_store
         probed = await store.deliveries.claim_probe("mail", last_probed=2, lease=LEASE)
         assert (probed.claims, probed.quarantined) == ((), 1)
         assert len(await store.browse.show("builtbybit:2")) == 1
+
+
+@pytest.mark.parametrize("damage", ["attempt = 'x'", "failures = x'00ff'", "replays = 'x'"])
+@story
+async def test_f14_a_number_that_is_none_stops_no_lane(make_store: Stores, damage: str) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"), planned(2, "hook"))
+        sql = f"UPDATE deliveries SET {damage} WHERE event_id = 1"
+        await store.database.write(lambda connection, _: connection.exec_driver_sql(sql))
+        claimed = await store.deliveries.claim("hook", limit=9, lease=LEASE)
+        assert [one.delivery.attempt for one in claimed.claims] == [1, 1]
+        assert [one.failures for one in claimed.claims] == [0, 0]
+
+
+@story
+async def test_f14_a_count_of_deaths_that_is_none_can_be_ranked_beside_others(make_store: Stores) -> None:
+    """Where it could not, every lane stood still."""
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        sql = "UPDATE deliveries SET deaths = 'x'"
+        await store.database.write(lambda connection, _: connection.exec_driver_sql(sql))
+        assert await store.deliveries.void_claims() == [Suspect(1, "hook", deaths=0, event_deaths=0)]
+
+
+@story
+async def test_f14_an_id_that_is_no_text_is_quarantined(make_store: Stores) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"), planned(2, "hook"))
+        sql = "UPDATE events SET external_id = x'ff' WHERE id = 1"
+        await store.database.write(lambda connection, _: connection.exec_driver_sql(sql))
+        claimed = await store.deliveries.claim("hook", limit=9, lease=LEASE)
+        assert [one.delivery.event.external_id for one in claimed.claims] == ["2"]
+        assert claimed.quarantined == 1
+
+
+@story
+async def test_f14_a_delivery_whose_event_is_gone_does_not_keep_its_lane_awake(make_store: Stores) -> None:
+    async with make_store() as store:
+        await add(store, planned(1, "hook"))
+        with closing(sqlite3.connect(store.database.path)) as outside:
+            outside.execute("UPDATE deliveries SET event_id = 99")
+            outside.commit()
+        claimed = await store.deliveries.claim("hook", limit=9, lease=LEASE)
+        assert (claimed.claims, claimed.quarantined) == ((), 1)
+        assert await rows(store, "SELECT state, reason FROM deliveries") == [
+            ("gave_up", "its event is missing; not sent")
+        ]
+        again = await store.deliveries.claim("hook", limit=9, lease=LEASE)
+        assert (again.next_due_at, again.quarantined) == (None, 0)
 
 
 @story

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,6 +132,7 @@ async def test_i3_what_fails_in_the_middle_leaves_nothing(make_store: Stores, mo
 KILLED_WHILE_STORING = """
 import asyncio, os, sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 from daemon.clock import wall_now
 from daemon.store import Planned, Store
 from tests.ledger import add, planned
@@ -219,6 +221,18 @@ async def test_a_naive_moment_is_refused_and_other_zones_become_utc(make_store: 
         assert one.delivery.event.occurred_at == there
         assert one.delivery.event.occurred_at.utcoffset() == timedelta()
         assert await rows(store, "SELECT occurred_at FROM events") == ["2026-03-04 12:30:00.000000"]
+
+
+@story
+async def test_the_two_times_of_a_clock_that_is_set_back_are_stored_apart(make_store: Stores) -> None:
+    """For Python both are equal."""
+    twice = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    async with make_store() as store:
+        await add(store, planned(1, occurred_at=twice), planned(2, occurred_at=twice.replace(fold=1)))
+        assert await rows(store, "SELECT occurred_at FROM events ORDER BY id") == [
+            "2026-10-25 00:30:00.000000",
+            "2026-10-25 01:30:00.000000",
+        ]
 
 
 def test_a_digest_tells_every_part_apart() -> None:

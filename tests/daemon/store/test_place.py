@@ -1,5 +1,6 @@
 """The place where the database lies."""
 
+import asyncio
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from daemon.store.place import (
     read_or_make_key,
     require_usable_place,
     take_lock,
+    take_lock_within,
 )
 
 
@@ -130,6 +132,18 @@ def test_a_lock_is_exclusive_and_names_its_owner(database: Path) -> None:
         assert caught.value.exit_code == 75
     with locked(database):
         pass
+
+
+def test_a_lock_that_is_waited_for_is_taken_once_it_is_free_and_refused_when_the_time_is_over(database: Path) -> None:
+    async def wait() -> None:
+        with locked(database):
+            waiting = asyncio.create_task(take_lock_within(database, 60))
+            with pytest.raises(StoreInUse, match="stop it first"):
+                await take_lock_within(database, 3 * place.LOCK_LOOK_SECONDS)
+            assert not waiting.done()
+        os.close(await waiting)
+
+    asyncio.run(wait())
 
 
 def test_i13_a_lock_file_that_was_left_over_locks_nothing(database: Path) -> None:

@@ -130,7 +130,7 @@ async def test_i6_a_renamed_source_goes_on_with_its_events_its_cursor_and_its_id
         for _ in range(2):
             await store.renames.carry_out({}, {"store": "shop"})
             memory = await store.sources.enroll("store")
-        assert (memory.cursor, memory.first) == ("page 7", False)
+        assert (await store.sources.cursor("store"), memory.first) == ("page 7", False)
         again = [planned(number, "hook", source="store") for number in (1, 2, 3, 4)]
         added = await store.events.add("store", again)
         assert [event.external_id for event in added.new] == ["4"], "what is listed again is known"

@@ -9,16 +9,16 @@ WELL = {"read": {"health": "ok"}, "write": {"health": "refused", "reason": "ü"}
 @story
 async def test_a_source_is_new_until_its_first_whole_sweep(make_store: Stores, clock: ManualClock) -> None:
     async with make_store() as store:
-        assert await store.sources.enroll("shop") == SourceMemory(None, {}, first=True)
+        assert await store.sources.enroll("shop") == SourceMemory({}, first=True)
         await store.sources.save("shop", WELL, swept=False)
     async with make_store() as store:
-        assert await store.sources.enroll("shop") == SourceMemory(None, WELL, first=True)
+        assert await store.sources.enroll("shop") == SourceMemory(WELL, first=True)
         await store.sources.save("shop", WELL, swept=True)
         clock.advance(hours=1)
         await store.sources.save("shop", {}, swept=True)
         await store.sources.save("shop", {}, swept=False)
     async with make_store() as store:
-        assert await store.sources.enroll("shop") == SourceMemory(None, {}, first=False)
+        assert await store.sources.enroll("shop") == SourceMemory({}, first=False)
         moments = "SELECT first_sweep_at, last_sweep_at FROM sources"
         assert await rows(store, moments) == [("2026-03-04 12:00:00.000000", "2026-03-04 13:00:00.000000")]
 
@@ -32,7 +32,7 @@ async def test_a_cursor_is_kept_for_each_source(make_store: Stores) -> None:
         await add(store, cursor="")
         await store.events.add("other", [], cursor="17")
     async with make_store() as store:
-        assert (await store.sources.enroll("builtbybit")).cursor == ""
+        assert await store.sources.cursor("builtbybit") == ""
         assert await store.sources.cursor("other") == "17"
         assert await store.sources.cursor("unknown") is None
 
