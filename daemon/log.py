@@ -27,6 +27,8 @@ _OURS = "eventferry"
 """Parent of all our loggers. Other people's stay at WARNING: httpx logs URLs at INFO."""
 LONGEST_VALUE = 256
 """Characters; what is longer is cut off."""
+MOST_DOUBTS = 100
+"""So many reasons for one and the same warning are logged until a restart."""
 _LONGEST_TRACEBACK = 16 * 1024
 _MOST_ITEMS, _DEEPEST = 50, 4
 _MOST_WAITING = 2000
@@ -70,6 +72,14 @@ def configure(level: str, log_format: Literal["auto", "json", "console"], stream
     root.setLevel(max(number, logging.WARNING))
     logging.getLogger(_OURS).setLevel(number)
     logging.captureWarnings(True)
+
+
+def is_first(doubt: str, doubts: set[str]) -> bool:
+    """Whether a warning that each event could repeat has this reason for the first time; `doubts` remembers those."""
+    if doubt in doubts or len(doubts) >= MOST_DOUBTS:
+        return False
+    doubts.add(doubt)
+    return True
 
 
 def shutdown() -> None:

@@ -3,9 +3,10 @@
 Names are upper or lower case, `camelCase` or `snake_case`; `by_name` makes them alike.
 """
 
+import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
@@ -30,9 +31,10 @@ LARGEST_PRICE = Decimal(10) ** 9
 """A price beyond this is nonsense; counting it would spoil the sums for ever."""
 MOST_STARS = 5
 _LONGEST_NAME = 100
-_LONGEST_NUMBER = 32
-_LARGEST_EXPONENT = 400
-"""What a float can hold; Decimal refuses to calculate with what a short text such as `1e999999999` says."""
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
+"""A number as events write it. `1,234.50`, `1_000`, `1e9` and `nan` are text."""
+_MOST_BITS = 400
+"""Of a whole number; with a larger one nobody means to calculate."""
 _LONGEST_ID_BITS = 256
 
 
@@ -87,17 +89,22 @@ def item_of(known: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def number_of(value: object) -> Decimal | None:
-    """A number that came as one or as text, exactly; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        text = str(value)
-        number = Decimal(text) if len(text) <= _LONGEST_NUMBER else None
-    except (InvalidOperation, ValueError):
-        return None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
-        return None
-    return number
+    """A number that came as one or as text, exactly; None for everything else.
+
+    The one rule for all: what is added up, what conditions compare, what is shown as money or stars.
+    """
+    match value:
+        case str():
+            text = value.strip() if len(value) <= _LONGEST_NAME else ""
+            return Decimal(text) if _NUMBER.fullmatch(text) else None
+        case bool():
+            return None
+        case int():
+            return Decimal(value) if value.bit_length() <= _MOST_BITS else None
+        case float():
+            return Decimal(repr(value)) if math.isfinite(value) else None
+        case _:
+            return None
 
 
 def _short(value: object) -> str:

@@ -4,8 +4,9 @@ The public is told what stands on a public page anyway. That is a list of what i
 that a placeholder which BuiltByBit adds tomorrow stays private until somebody has thought about it.
 """
 
+import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from daemon.contract import Event
@@ -25,6 +26,10 @@ _LONGEST_LIST = 100
 _TOPICS: tuple[Topic, ...] = ("purchase", "review", "update", "publish", "other")
 _WITH_A_TEXT: tuple[Topic, ...] = ("review", "update", "publish")
 """What everybody can read at BuiltByBit; the text of anything else may be a private one."""
+_NAMED_SO = re.compile(
+    r"reviews?|reviewed|updates?|updated|publish(?:es|ed)?|resources?|products?|items?|versions?|new|added|created|posted"
+)
+"""The words of a trigger that can mean nothing else; that of `ticket_update` or `preview_opened` could."""
 
 
 def visible(event: Event, people: PeopleSettings) -> Mapping[str, Any]:
@@ -33,7 +38,7 @@ def visible(event: Event, people: PeopleSettings) -> Mapping[str, Any]:
     topic = topic_of(event)
     if people.audience == "full" or topic == "own":
         return data
-    public = _public(topic)
+    public = _public(topic if topic not in _WITH_A_TEXT or _is_plain(event.trigger) else "other")
     return {name: value for name, value in data.items() if snake_case(str(name)) in public and _is_harmless(value)}
 
 
@@ -46,6 +51,12 @@ def is_private(name: str) -> bool:
 def public_names() -> frozenset[str]:
     """All that the public may see of any event."""
     return frozenset().union(*map(_public, _TOPICS))
+
+
+@lru_cache(256)
+def _is_plain(trigger: str) -> bool:
+    """Whether it speaks of something that everybody can read, and of nothing besides."""
+    return all(map(_NAMED_SO.fullmatch, re.findall(r"[^\W\d_]+", snake_case(trigger))))
 
 
 @cache

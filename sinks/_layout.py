@@ -42,6 +42,8 @@ _TITLES: Mapping[Topic, str] = {
 _PERSONS: Mapping[Topic, str] = {"purchase": "Buyer", "review": "Reviewer", "update": "Author", "publish": "Author"}
 _TITLE_LIMIT = 300
 
+_log = log.get(__name__)
+
 EVERYTHING = PeopleSettings(audience="full")
 """For readers who may see all that an event holds."""
 
@@ -141,7 +143,8 @@ def filled(template: TextTemplate | None, event: Event, people: PeopleSettings, 
     try:
         return template.render(template_values(event, people), locale_of(people)).strip() or otherwise
     except RenderFailed as failure:
-        log.get(__name__).warning("template.failed", event_key=event.key, reason=str(failure))
+        if log.is_first(str(failure), template.doubts):
+            _log.warning("template.failed", template=template.source, event_key=event.key, reason=str(failure))
         return otherwise
 
 

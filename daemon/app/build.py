@@ -17,7 +17,7 @@ from daemon.expression import TextTemplate
 from daemon.gathering import Gathering
 from daemon.http import Http
 from daemon.people import PeopleSettings
-from daemon.rounds.attempt import LanePolicy
+from daemon.rounds.policy import LanePolicy
 from daemon.routing import Rule, parse_rule
 from daemon.secrets import Secret
 from daemon.settings import ConfigError, Loaded, Problem, SinkCommon, load, schema
@@ -27,8 +27,6 @@ from sinks.registry import SinkKinds
 
 SHORTEST_DEADLINE = timedelta(seconds=60)
 MARGIN = timedelta(seconds=10)
-MOST_DOUBTS = 100
-"""So many reasons why a sink's `where` could not be worked out are logged until a restart."""
 
 _log = log.get(__name__)
 
@@ -62,7 +60,7 @@ def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:
     people = people_of(loaded)
     for name, settings in loaded.settings.sinks.items():
         kind = kinds.load(settings.type)
-        gathering = gathering_of(people[name]) if name in people else None
+        gathering = _gathering(people[name]) if name in people else None
         concurrency = settings.concurrency or kind.concurrency
         try:
             sink = kind.build(people.get(name, settings), Http(proxy=_proxy(loaded)))
@@ -78,7 +76,7 @@ def build_sinks(loaded: Loaded) -> dict[str, BuiltSink]:
                 deadline=_deadline(settings),
                 gathering=gathering,
             ),
-            enrolled=Enrolled(name, settings.type, revealed_text(settings), gathering),
+            enrolled=Enrolled(name, settings.type, _revealed_text(settings), gathering),
         )
     return built
 
@@ -94,7 +92,7 @@ def people_of(loaded: Loaded) -> dict[str, PeopleSettings]:
     }
 
 
-def gathering_of(people: PeopleSettings) -> Gathering | None:
+def _gathering(people: PeopleSettings) -> Gathering | None:
     """When they are told, and what together; None if each event comes by itself at any time."""
     gathering = Gathering(people.digest, people.burst or None, people.quiet_hours, people.zone)
     return gathering if gathering.digest or gathering.burst or gathering.quiet_hours else None
@@ -114,8 +112,7 @@ def route(sinks: Mapping[str, BuiltSink], event: Event) -> tuple[str, ...]:
     for name, built in sinks.items():
         decision = built.rule.decide(event)
         doubt = decision.explanation
-        if decision.is_doubtful and doubt not in built.doubts and len(built.doubts) < MOST_DOUBTS:
-            built.doubts.add(doubt)
+        if decision.is_doubtful and log.is_first(doubt, built.doubts):
             _log.warning("where.failed", sink=name, event_key=event.key, reason=doubt)
         if decision.wanted:
             wanted.append(name)
@@ -138,7 +135,7 @@ def _deadline(settings: SinkCommon) -> timedelta:
     return max(own + MARGIN, SHORTEST_DEADLINE) if isinstance(own, timedelta) else SHORTEST_DEADLINE
 
 
-def revealed_text(settings: SinkCommon) -> str:
+def _revealed_text(settings: SinkCommon) -> str:
     """All settings with their secrets, only to be hashed: tells whether anything was changed.
 
     A key at its default counts only if the first fingerprints held it: those that came later would make every

@@ -17,7 +17,7 @@ from time import thread_time
 from types import CodeType
 from typing import Any, Literal
 
-from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, nodes
+from jinja2 import TemplateSyntaxError, Undefined, nodes
 from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -26,6 +26,7 @@ from jinja2.visitor import NodeTransformer
 from pydantic_core import PydanticCustomError
 
 from daemon.expression.filters import FILTERS_OF_OURS
+from daemon.expression.missing import Missing, Searched
 from daemon.expression.places import Finished, Place, written
 
 _LONGEST_VALUE = 1024 * 1024
@@ -51,14 +52,6 @@ class RenderFailed(Exception):
     """An event does not fit the template; the text is fit for people."""
 
 
-class _Missing(ChainableUndefined):
-    """What an event lacks: empty text, an empty list, zero; neither smaller nor larger than anything."""
-
-    __lt__ = __le__ = __gt__ = __ge__ = lambda *_: False  # type: ignore[assignment] # never fails
-    __int__ = __float__ = __round__ = __abs__ = lambda *_: 0  # type: ignore[assignment] # as above
-    __neg__ = __pos__ = lambda *given: given[0]
-
-
 class Sandbox(ImmutableSandboxedEnvironment):
     """Reads event data and nothing else, and calculates with nothing that could grow."""
 
@@ -69,15 +62,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
             text = _finalize(value)
             return written(text if isinstance(text, str) else str(text), place)
 
-        super().__init__(undefined=_Missing, autoescape=False, finalize=write, optimized=False)
+        super().__init__(undefined=Missing, autoescape=False, finalize=write, optimized=False)
         self.globals.clear()
         self.tests["none"] = lambda value: value is None or isinstance(value, Undefined)
+        self.tests["in"] = lambda value, values: value in Searched(values)
         self.filters = {name: _capped(FILTERS[name]) for name in _FILTERS}
         self.filters |= {
             "join": _capped(_join),
             "replace": _capped(_replace),
             "format": _capped(_format),
             "loopable": _loopable,
+            "searched": Searched,
         }
         self.filters |= {"round": _round, "tojson": _capped(_tojson), "e": _escaped, "escape": _escaped}
         self.filters |= {name: _capped(function) for name, function in FILTERS_OF_OURS.items()}
@@ -187,11 +182,17 @@ def _loopable(values: Any) -> list[Any]:
 
 
 class _Tamed(NodeTransformer):
-    """Sends loops and `~` through the filters that cap them."""
+    """Sends loops and `~` through the filters that cap them, and what is searched through one that never fails."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, "loopable", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Operand(self, node: nodes.Operand) -> nodes.Node:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        if node.op in ("in", "notin"):
+            node.expr = nodes.Filter(node.expr, "searched", [], [], None, None, lineno=node.lineno)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja's name

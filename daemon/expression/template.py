@@ -26,11 +26,13 @@ _AT_HOME = Locale()
 class TextTemplate(ConfigText):
     """Text with `{{ … }}` and `{% … %}`, understood when the config is read; what is filled in is only cleaned."""
 
-    __slots__ = ("_compiled",)
+    __slots__ = ("_compiled", "doubts")
     place: ClassVar[Place] = "text"
 
     def __init__(self, source: str) -> None:
         super().__init__(source)
+        self.doubts: set[str] = set()
+        """Why it failed, as far as that was logged."""
         sandbox = _SANDBOXES[self.place]
         self._compiled = sandbox.template_class.from_code(sandbox, understand(sandbox, source), {})
 

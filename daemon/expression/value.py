@@ -1,14 +1,10 @@
 """A value as a condition sees it: text and number at once, and harmless where it is missing."""
 
-import math
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
-_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
-"""A number as events write it. `1,234.50`, `1e9` and `nan` are text."""
-_MOST_BITS = 400
+from daemon.placeholders import number_of
 
 Role = Literal["given", "quoted", "number"]
 """Where it is from: an event, a text in quotes, or a number that was written or calculated."""
@@ -41,14 +37,14 @@ class Value:
             case None:
                 return MISSING
             case str():
-                stripped = raw.strip() if len(raw) <= 100 else ""
-                return cls(raw, Decimal(stripped) if _NUMBER.fullmatch(stripped) else None)
+                return cls(raw, number_of(raw))
             case bool():
                 return cls("true" if raw else "false")
             case int():
-                return cls(str(raw), Decimal(raw)) if raw.bit_length() <= _MOST_BITS else cls(hex(raw))
+                number = number_of(raw)
+                return cls(hex(raw) if number is None else str(raw), number)
             case float():
-                return cls(repr(raw), Decimal(repr(raw)) if math.isfinite(raw) else None)
+                return cls(repr(raw), number_of(raw))
             case Mapping() | list() | tuple():
                 return cls("", nested=raw)
             case _:

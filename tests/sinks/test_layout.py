@@ -326,6 +326,17 @@ def test_a_template_that_fails_loses_no_delivery() -> None:
     told()
 
 
+def test_a_template_that_fails_for_every_event_is_logged_once_for_each_reason() -> None:
+    template, other = TextTemplate("{{ final_price / stars }}"), TextTemplate("{{ final_price / stars }}")
+    with capture_logs() as logs:
+        for number in range(5):
+            assert filled(template, event({"final_price": number, "stars": 0}), EVERYTHING, "built in") == "built in"
+            assert filled(template, event({"final_price": "x", "stars": 0}), EVERYTHING, "built in") == "built in"
+        assert filled(other, event({"final_price": 1, "stars": 0}), EVERYTHING, "built in") == "built in"
+    assert [entry["reason"][:10] for entry in logs] == ["a division", '"/" needs ', "a division"]
+    assert {entry["template"] for entry in logs} == {template.source}
+
+
 ALL = (
     "{% for x in [resource_title, username, message, final_price, rating, text, currency] %}{{ x|text }} {{ x|money }}"
 )

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.app.build import MOST_DOUBTS, build_sinks, load_settings, route
+from daemon.app.build import build_sinks, load_settings, route
 from daemon.gathering import Gathering
+from daemon.log import MOST_DOUBTS
 from daemon.quantities import Rate
 from daemon.store import Enrolled
 from daemon.timing import parse_digest, parse_quiet_hours
