@@ -79,7 +79,7 @@ fuzz: $(DEV) ## Feed a million damaged inputs to everything that parses or rende
 bench: $(DEV) ## Measure speed and memory, beside what people would use instead (20 minutes; ARGS=--quick for a hint)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
-lock: ## Rewrite both locks after a change of pyproject.toml; pins that still fit stay (delete a lock to renew them all)
+lock: ## Rewrite the locks after a change of pyproject.toml; pins that still fit stay (delete a lock to renew them all)
 	$(require-python)
 	@$(PYTHON) -m venv --clear .venv-lock
 	@.venv-lock/bin/python $(PIP) $(UV)

@@ -13,9 +13,11 @@ from typing import Any
 from daemon import log
 
 LONGEST_LINE = 1024 * 1024
+"""Bytes of a question."""
 PATIENCE_SECONDS = 30.0
 MOST_CLIENTS = 16
 _LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes."""
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Takes arguments, answers something JSON can hold. Raises CommandRefused for what people can mend."""

@@ -26,10 +26,12 @@ CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 75.0
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 PIECEMEAL_FROM = 1024 * 1024
+"""Bytes."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _CANNOT_BE_MADE = "the request could not be made (check the URL and headers)"
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+"""What we send in a header: a token, https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2, and a line of ASCII."""
 
 
 class CallFailed(Exception):
@@ -112,7 +114,7 @@ class Http:
 
         Raises CallFailed when no answer came, with a reason that names no URL.
         """
-        if not all(fits_in_header(name, value) for name, value in headers.items()):
+        if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in headers.items()):
             raise CallFailed(_CANNOT_BE_MADE, maybe_sent=False)
         try:
             async with (
@@ -147,11 +149,6 @@ class Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-def fits_in_header(name: str, value: str) -> bool:
-    """Whether a header can be sent as it is: a token, and a single line of ASCII."""
-    return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
 
 
 def _body(content: bytes | None) -> bytes | BytesIO | None:

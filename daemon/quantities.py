@@ -1,4 +1,4 @@
-"""Durations and rates as people write them: "30s", "5m", "1h 30m"; "30/1m"."""
+"""Numbers, durations and rates as people write them: "2 deliveries", "30s", "1h 30m", "30/1m"."""
 
 import re
 from dataclasses import dataclass
@@ -45,6 +45,11 @@ def span(duration: timedelta) -> str:
         if seconds >= 2 * length or (unit == "minute" and seconds >= length):
             return f"{seconds // length} {unit}{'s' if seconds >= 2 * length else ''}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def many(number: int, one: str, more: str) -> str:
+    """Write a number with the words for one or for several: 1 delivery waits, 2 deliveries wait."""
+    return f"{number} {one if number == 1 else more}"
 
 
 Duration = Annotated[

@@ -18,13 +18,11 @@ _AT = re.compile(rf"(?:({'|'.join(_WEEKDAYS)}) )?(\d\d?):(\d\d)", re.IGNORECASE)
 _SPAN = re.compile(r"(\d\d?):(\d\d) *- *(\d\d?):(\d\d)")
 _DIGEST_FORM = 'not a time for a digest; write "09:00", "mon 09:00", or a cron expression such as "0 9,17 * * mon-fri"'
 _SAMPLE = datetime(2026, 1, 1, tzinfo=UTC)
+_CLOCK_CHANGE = timedelta(hours=3)
+"""No zone sets its clock by more at once, but for days that were left out of calendars."""
 
 Zone = tzinfo | None
 """None stands for this machine's."""
-
-
-_CLOCK_CHANGE = timedelta(hours=3)
-"""No zone sets its clock by more at once, but for days that were left out of calendars."""
 
 
 def in_utc(wall: datetime, zone: Zone) -> datetime:

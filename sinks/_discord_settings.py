@@ -14,7 +14,8 @@ from daemon.people import PeopleSettings
 from daemon.quantities import Rate, RateText
 from daemon.redaction import remember
 from daemon.secrets import Secret
-from sinks._http import Timeout, is_discord, split_url, unwrap
+from sinks._http import Timeout
+from sinks._url import is_discord, split_url, unwrap
 
 _OFFICIAL = re.compile(r"/api(?:/v\d+)?/webhooks/(\d{1,20})/([\w-]{1,200})(?:/slack|/github)?/?", re.ASCII)
 _LOCAL = re.compile(r"(.*/webhooks/[\w-]+/([\w-]+))/?", re.ASCII)

@@ -12,7 +12,8 @@ from daemon.quantities import Rate
 from daemon.redaction import remember
 from daemon.secrets import Secret
 from daemon.timing import Burst
-from sinks._http import SHORTEST_TOKEN, CaFile, Timeout
+from sinks._http import CaFile, Timeout
+from sinks._url import SHORTEST_TOKEN
 
 _ADDRESS = re.compile(
     r"(?=.{3,254}$)(?!.*=\?)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"

@@ -9,7 +9,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseE
 from daemon.contract import Delivered, Outcome
 from daemon.http import tls_context
 from sinks._email_settings import EmailSettings
-from sinks._http import safe, safe_line
+from sinks._http import ANSWER_KEPT, safe, safe_line
 from sinks._smtp_answer import Unfit, judge_reply, judge_trouble
 
 TROUBLE = (SMTPException, OSError, ValueError, Unfit)
@@ -55,7 +55,7 @@ class Connection:
         sent = Delivered(safe_line(reply, 100))
         # aiosmtplib takes 252 for a refusal; the first digit says that the mail went there too.
         refused = {one: judge_reply(*refusal) for one, refusal in refusals.items() if refusal[0] // 100 != 2}
-        return {one: refused.get(one, sent) for one in to}, safe(reply, 1024)
+        return {one: refused.get(one, sent) for one in to}, safe(reply, ANSWER_KEPT)
 
     async def _make_ready(self) -> None:
         """Servers limit how long, or for how many mails, a connection is good; then a new one is."""

@@ -19,13 +19,13 @@ from daemon.log import printable, scrub
 from daemon.quantities import Duration
 from daemon.secrets import Secret
 from sinks._envelope import encode, envelope
+from sinks._http import ANSWER_KEPT
 from sinks._process import Ended, run_group
 
 LATER_CODE = 75
 """EX_TEMPFAIL of sysexits.h."""
 _NOT_RUN = {126: "it cannot be run", 127: "it was not found"}
 """What shells say of a program: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html"""
-_ANSWER_KEPT = 1024
 _LONGEST_TRIGGER = 200
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = "EVENTFERRY_"
@@ -160,4 +160,4 @@ def _given(delivery: Delivery) -> bytes:
 def _answer(output: bytes) -> str:
     """The end of what it said. Secrets go first: half of one would not be known for what it is."""
     text = scrub(output.decode("utf-8", "replace")).strip()
-    return text if len(text) <= _ANSWER_KEPT else f"…{text[1 - _ANSWER_KEPT :]}"
+    return text if len(text) <= ANSWER_KEPT else f"…{text[1 - ANSWER_KEPT :]}"

@@ -12,26 +12,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from daemon.clock import wall_now
 from daemon.contract import Delivery, Report, Sink, Unreachable
-from daemon.http import CallFailed, Http
+from daemon.http import HEADER_NAME, HEADER_VALUE, CallFailed, Http
 from daemon.redaction import remember
 from daemon.secrets import Secret
-from sinks._http import (
-    ANSWER_LIMIT,
-    SHORTEST_TOKEN,
-    CaFile,
-    Timeout,
-    answer_text,
-    basic_authorization,
-    judge,
-    judge_failure,
-    parse_url,
-    remember_credentials,
-)
+from sinks._http import ANSWER_LIMIT, CaFile, Timeout, answer_text, judge, judge_failure
+from sinks._url import SHORTEST_TOKEN, basic_authorization, parse_url, remember_credentials
 from sinks._webhook_body import Body, understood
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _OURS = re.compile(
     r"accept-encoding|connection|content-.*|expect|host|te|trailer|transfer-encoding|upgrade|user-agent|webhook-.*"
     r"|eventferry-.*",
@@ -85,12 +73,12 @@ class WebhookSink(Sink):
         @classmethod
         def _headers_are_free(cls, headers: dict[str, Secret]) -> dict[str, Secret]:
             for name, value in headers.items():
-                if not _HEADER_NAME.fullmatch(name):
+                if not HEADER_NAME.fullmatch(name):
                     # Not quoted: it may be the value, at the wrong side of the "=".
                     raise ValueError('what stands before a "=" is not the name of a header, such as "Authorization"')
                 if _OURS.fullmatch(name):
                     raise ValueError(f'"{name[:80]}" is set by Eventferry itself')
-                if not _HEADER_VALUE.fullmatch(value.reveal()):
+                if not HEADER_VALUE.fullmatch(value.reveal()):
                     raise ValueError(f'the value of "{name[:80]}" must be a single line of ASCII')
                 remember_credentials(value.reveal())
             return headers
@@ -219,7 +207,10 @@ def identification(delivery: Delivery, body: bytes, keys: Sequence[bytes], now: 
 
 
 def signing_key(secret: str) -> bytes:
-    """The key behind a `whsec_…` secret. Raises ValueError with what is wrong, never the secret."""
+    """The key behind a `whsec_…` secret, of 24 to 64 bytes. Raises ValueError with what is wrong, never the secret.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
     try:
         key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):

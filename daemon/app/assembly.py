@@ -13,7 +13,7 @@ from daemon.lane import Health
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.collect import Collect
-from daemon.rounds.deliver import Deliver
+from daemon.rounds.deliver import Deliver, Shared
 from daemon.rounds.lane_news import LaneNews
 from daemon.rounds.line import Line
 from daemon.rounds.prune import Prune
@@ -93,19 +93,9 @@ class Assembly:
     async def _build_lanes(self) -> None:
         known = await self._store.sinks.enroll({name: built.enrolled for name, built in self._sinks.items()})
         paused = await self._store.sources.paused()
-        turnstile = Turnstile(self._store)
+        shared = Shared(self._store, self._alerts, self.suspects, Turnstile(self._store), self._settled)
         for name, built in self._sinks.items():
-            lane = Deliver(
-                name,
-                built.sink,
-                known[name],
-                built.policy,
-                self._store,
-                self._alerts,
-                self.suspects,
-                self._settled,
-                turnstile,
-            )
+            lane = Deliver(name, built.sink, known[name], built.policy, shared)
             lane.paused = paused
             self.lanes[name], self._news[name] = lane, lane.news
 

@@ -17,7 +17,7 @@ from daemon.rounds.report import next_report
 from daemon.settings import ConfigError, Loaded
 from daemon.store import Store, StoreInUse, StoreRefused
 from daemon.store.place import require_usable_place
-from sinks._http import is_in_clear
+from sinks._url import is_in_clear
 from sinks.webhook import WebhookSink
 
 Phase = Literal["syntax", "secrets", "templates", "database", "connect"]
@@ -200,15 +200,15 @@ async def _connect(ends: Mapping[str, Sink | Source]) -> list[Finding]:
 async def _reach(name: str, end: Sink | Source) -> Finding:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            text, verdict = await end.check(), True
+            text, reached = await end.check(), True
     except Unreachable as unreachable:
-        text, verdict = str(unreachable), False
+        text, reached = str(unreachable), False
     except TimeoutError:
-        text, verdict = f"no answer within {CONNECT_SECONDS:g} s", False
+        text, reached = f"no answer within {CONNECT_SECONDS:g} s", False
     except Exception as error:  # noqa: BLE001 - a faulty sink must not hide what was found about others
-        text, verdict = f"its test itself failed ({type(error).__name__})", False
+        text, reached = f"its test itself failed ({type(error).__name__})", False
     finally:
         await end.close()
     return Finding(
-        "connect", "ok" if verdict else "error", f"{name}: {text}", name, exit_code=0 if verdict else UNREACHABLE
+        "connect", "ok" if reached else "error", f"{name}: {text}", name, exit_code=0 if reached else UNREACHABLE
     )

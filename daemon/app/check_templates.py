@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from daemon.app.names import meant
+from daemon.app.misspelt import meant
 from daemon.app.samples import SAMPLES
 from daemon.condition import Condition
 from daemon.contract import Delivery, Event, Sink, Summary, delivery_id

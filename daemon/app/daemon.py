@@ -23,6 +23,8 @@ from daemon.schedule import Round, Schedule, after_one, watch_clock
 from daemon.settings import Loaded
 from daemon.store import Store
 
+COMMAND_SECONDS = 3.0
+"""For a command that writes to the database at this very moment; another daemon holds it for longer."""
 FLUSH_SECONDS = 5.0
 """For completing, at a stop, what was delivered last."""
 RECORD_SECONDS = 3.0
@@ -59,7 +61,7 @@ class Daemon:
 
     async def open(self) -> None:
         """Take the database, remember what was, build lanes and rounds. Raises StoreRefused."""
-        await self.store.database.open()
+        await self.store.database.open(within=COMMAND_SECONDS)
         await self.store.database.unless_full(self._parts.build())
 
     async def start(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from daemon.contract import OWN_SOURCE, Event
 
 _PERSON = {"user_id": "4711", "username": "Marlowe", "user_url": "https://builtbybit.com/members/4711/"}
-_RESOURCE = {
+RESOURCE = {
     "resource_id": "1234",
     "resource_title": "Skyline Economy",
     "resource_url": "https://builtbybit.com/resources/1234/",
@@ -15,11 +15,9 @@ _RESOURCE = {
 _HOSTILE = (
     "@everyone **x** [a](https://evil.example) <b>&\r\nBcc: a@b.example\x00\x1b[2J\u202e\ud800 {{ 7 * 7 }} `\\` '\""
 )
-
-
 _PURCHASE = {
     **_PERSON,
-    **_RESOURCE,
+    **RESOURCE,
     "addon_id": "0",
     "addon_title": "",
     "renewal": "none",
@@ -37,13 +35,13 @@ def _event(number: int, kind: str, data: Mapping[str, Any], source: str = "built
 
 SAMPLES: Mapping[str, Event] = {
     "a purchase": _event(1, "purchase", _PURCHASE),
-    "a review": _event(2, "review", {**_PERSON, **_RESOURCE, "rating": "5", "review": "Works well.\nAnd fast."}),
+    "a review": _event(2, "review", {**_PERSON, **RESOURCE, "rating": "5", "review": "Works well.\nAnd fast."}),
     "an update": _event(
         6,
         "Resource Update",
         {"product_title": "Skyline Economy", "title": "v2", "message": "[b]Faster[/b] &amp; safer"},
     ),
-    "a publication": _event(7, "publish", {**_RESOURCE, "category": "Plugins", "list_price": "0"}),
+    "a publication": _event(7, "publish", {**RESOURCE, "category": "Plugins", "list_price": "0"}),
     "an add-on": _event(12, "purchase", _PURCHASE | {"addon_id": "501", "addon_title": "Auction House"}),
     "a bundle": _event(13, "purchase", _PURCHASE | {"bundle_id": "77", "bundle_title": "Server Starter Pack"}),
     "an unknown trigger": _event(8, "coupon_redeemed", {**_PERSON, "coupon": "SUMMER", "tags": ["a", 1]}),
@@ -51,15 +49,15 @@ SAMPLES: Mapping[str, Event] = {
     "hostile text": _event(
         4,
         _HOSTILE,
-        dict.fromkeys((*_PERSON, *_RESOURCE, "review", "final_price", "text", _HOSTILE), _HOSTILE)
+        dict.fromkeys((*_PERSON, *RESOURCE, "review", "final_price", "text", _HOSTILE), _HOSTILE)
         | {"deep": [[[[[{"a": [None, True, 1e308, 10**400]}]]]]], "rating": None},
     ),
     "very long text": _event(
-        5, "review" * 30, {**_RESOURCE, "review": "long " * 40_000, **{f"field_{n}": "x" * 2000 for n in range(300)}}
+        5, "review" * 30, {**RESOURCE, "review": "long " * 40_000, **{f"field_{n}": "x" * 2000 for n in range(300)}}
     ),
     "emoji and right-to-left text": _event(
-        9, "review", dict.fromkeys((*_PERSON, *_RESOURCE, "review", "final_price"), _WORLDWIDE) | {"rating": 4.5}
+        9, "review", dict.fromkeys((*_PERSON, *RESOURCE, "review", "final_price"), _WORLDWIDE) | {"rating": 4.5}
     ),
     "a report": _event(10, "report.weekly", {"title": "Weekly report", "text": "Sold: 3", "sold": "3"}, OWN_SOURCE),
-    "a test": _event(11, "test.purchase", {**_PERSON, **_RESOURCE, "final_price": "9.99"}, OWN_SOURCE),
+    "a test": _event(11, "test.purchase", {**_PERSON, **RESOURCE, "final_price": "9.99"}, OWN_SOURCE),
 }

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from daemon.app.build import build_sinks
+from daemon.app.samples import RESOURCE
 from daemon.clock import wall_now
 from daemon.contract import OWN_SOURCE, Delivery, Event, delivery_id
 from daemon.control import CommandRefused
+from daemon.lane import OUT_OF_ORDER
 from daemon.quantities import span
-from daemon.rounds.alerts import OUT_OF_ORDER
 from daemon.rounds.deliver import Deliver
 from daemon.routing import parse_rule
 from daemon.settings import Loaded
@@ -23,26 +24,21 @@ LONGEST_TURN = timedelta(seconds=10)
 """So long the sink's rate limit is waited for."""
 LONGEST_TRIGGER = 190
 
-_RESOURCE = {
-    "resource_id": "1234",
-    "resource_title": "Skyline Economy",
-    "resource_url": "https://builtbybit.com/resources/1234/",
-}
 _PERSON = {"user_id": "0", "username": "Marlowe", "user_url": "https://builtbybit.com/members/0/"}
 _SAMPLES: Mapping[str, Mapping[str, str]] = {
-    "purchase": _PERSON | _RESOURCE | {
+    "purchase": _PERSON | RESOURCE | {
         "addon_id": "0", "addon_title": "", "bundle_id": "0", "bundle_title": "", "renewal": "none",
         "list_price": "12.99", "final_price": "9.99", "purchase_date": "1767225600",
     },
-    "review": _PERSON | _RESOURCE | {"rating": "5", "review": "Works well, and help came within the hour."},
-    "update": _RESOURCE | {"version": "2.1.0", "update_title": "v2.1.0", "update": "Adds a menu. Fixes a crash."},
-    "publish": _RESOURCE | {"category": "Plugins", "list_price": "12.99"},
+    "review": _PERSON | RESOURCE | {"rating": "5", "review": "Works well, and help came within the hour."},
+    "update": RESOURCE | {"version": "2.1.0", "update_title": "v2.1.0", "update": "Adds a menu. Fixes a crash."},
+    "publish": RESOURCE | {"category": "Plugins", "list_price": "12.99"},
 }  # fmt: skip
 
 
 def sample(trigger: str, changes: Mapping[str, str]) -> dict[str, str]:
     """Placeholders by BuiltByBit's names, with a person's changes; a trigger that is not known has a resource."""
-    return {**_SAMPLES.get(trigger.casefold(), _PERSON | _RESOURCE), **changes}
+    return {**_SAMPLES.get(trigger.casefold(), _PERSON | RESOURCE), **changes}
 
 
 def shows_test(loaded: Loaded, sink: str, trigger: str, data: Mapping[str, str]) -> bool:

@@ -42,7 +42,8 @@ def _routing(loaded: Loaded, row: Row) -> dict[str, str]:
         return {delivery["sink"]: made for delivery in row["deliveries"]}
     if row["source"] == OWN_SOURCE:
         alerts = loaded.settings.daemon.alerts
-        return {name: f"daemon.alerts names {'it' if name in alerts else 'it not'}" for name in loaded.settings.sinks}
+        told = {True: "daemon.alerts names it", False: "daemon.alerts does not name it"}
+        return {name: told[name in alerts] for name in loaded.settings.sinks}
     happened = datetime.fromisoformat(row["occurred_at"])
     event = Event(row["source"], row["external_id"], row["channel"], row["kind"], happened, row["data"])
     sinks = loaded.settings.sinks

@@ -146,7 +146,8 @@ def discard(
 ) -> None:
     """Want nothing more of what waits for a sink or source that was removed; it stays on record."""
     from daemon.cli import session
-    from daemon.cli.text import line, many, print_json
+    from daemon.cli.text import line, print_json
+    from daemon.quantities import many
 
     loaded = session.load(config)
     if name in loaded.settings.sinks:

@@ -15,19 +15,19 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon until it is told to stop, by SIGTERM or ctrl-C."""
-    from daemon.cli.service import rehearse, running, serve
+    from daemon.cli.service import prepared, rehearse, serve
 
-    with running(config) as loaded:
+    with prepared(config) as loaded:
         code = asyncio.run(rehearse(loaded) if dry_run else serve(loaded))
     raise typer.Exit(code)
 
 
 def once(config: Config = None, json: Json = False) -> None:
     """Do one full round (poll, deliver what is due, complete), then exit: for cron."""
-    from daemon.cli.service import one_round, running
+    from daemon.cli.service import one_round, prepared
     from daemon.cli.text import line, print_json
 
-    with running(config) as loaded:
+    with prepared(config) as loaded:
         done = asyncio.run(one_round(loaded))
     if json:
         print_json(done)

@@ -13,13 +13,14 @@ from daemon.app.daemon import Daemon
 from daemon.app.rehearsal import rehearsal
 from daemon.cli import session
 from daemon.cli.errors import Failed
+from daemon.lane import OUT_OF_ORDER
 from daemon.settings import Loaded
 
 _log = log.get(__name__)
 
 
 @contextmanager
-def running(config: Path | None) -> Iterator[Loaded]:
+def prepared(config: Path | None) -> Iterator[Loaded]:
     """Read the config and log as it says, until the end. Raises ConfigError."""
     loaded = session.load(config)
     settings = loaded.settings.daemon
@@ -76,7 +77,7 @@ async def one_round(loaded: Loaded) -> dict[str, Any]:
     troubles += [
         f"{sink['name']} is {sink['lane']['health']}: {sink['lane']['reason']}"
         for sink in after["sinks"]
-        if sink["name"] in loaded.settings.sinks and sink["lane"]["health"] in ("failing", "stopped")
+        if sink["name"] in loaded.settings.sinks and sink["lane"]["health"] in OUT_OF_ORDER
     ]
     return {
         "stored": stored,

@@ -10,8 +10,9 @@ from daemon import __version__
 from daemon.app.advice import advice
 from daemon.app.build import people_of
 from daemon.cli import session
-from daemon.cli.text import Colour, Times, line, many, painted, zone_of
+from daemon.cli.text import Colour, Times, line, painted, zone_of
 from daemon.clock import wall_now
+from daemon.quantities import many
 from daemon.rounds.report import next_report
 from daemon.settings import Loaded
 
@@ -67,7 +68,8 @@ def _troubles(seen: Row, loaded: Loaded) -> Iterator[str]:
     for name, number in seen["orphans"]["deliveries"].items():
         yield f"{name}: {many(number, 'delivery waits', 'deliveries wait')}, but no sink of this name is in the config"
     for name, number in seen["orphans"]["events"].items():
-        yield f"{name}: {number} events are not completed, but no source of this name is in the config"
+        left = many(number, "event is", "events are")
+        yield f"{name}: {left} not completed, but no source of this name is in the config"
     for sink in seen["sinks"]:
         if sink["name"] in loaded.settings.sinks and sink["lane"] and sink["lane"]["health"] in _BAD:
             yield f"{sink['name']}: {sink['lane']['health']}: {sink['lane']['reason']}"
@@ -83,7 +85,7 @@ def lines(seen: Row, loaded: Loaded) -> Iterator[str]:
     for name in loaded.settings.sources:
         yield from _source(name, known.get(name), times)
     for name, number in seen["orphans"]["events"].items():
-        yield from _left_over(name, f"{number} of its events are not completed upstream")
+        yield from _left_over(name, f"{many(number, 'of its events is', 'of its events are')} not completed upstream")
     for gate in seen["gates"]:
         yield f"  rate limit: no {gate['access']}s from {line(gate['host'])} until {times.full(gate['opens_at'])}"
     yield "Sinks"

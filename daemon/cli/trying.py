@@ -83,9 +83,10 @@ _FATES = {"rejected": "rejected", "try_later": "not delivered", "closed": "not d
 def _tell(found: Mapping[str, Any]) -> None:
     """What came of it, and what follows for the sink. Raises Failed if it did not arrive."""
     from daemon.cli.text import line
+    from daemon.lane import OUT_OF_ORDER
 
     sink, before = found["sink"], found["before"]
-    if before["health"] in ("failing", "stopped"):
+    if before["health"] in OUT_OF_ORDER:
         print(line(f"{sink} was {before['health']} ({before['reason']}); it was tried all the same"))
     if found["outcome"] != "delivered":
         fate = _FATES.get(found["outcome"], "not known to have arrived")

@@ -1,1 +1,1 @@
-"""What the daemon does: one verb a file, each one round of work."""
+"""What the daemon does over and over: a file for each round of work, and one for each part that a round is made of."""

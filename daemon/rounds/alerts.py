@@ -4,14 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from daemon import log
-from daemon.lane import Health
+from daemon.lane import OUT_OF_ORDER, Health
 from daemon.store import Added, DeadLetters, Operation, Store
 
 AGAIN_AFTER = timedelta(hours=24)
 """What goes on is said again each day."""
 AT_MOST_EVERY = timedelta(hours=1)
 """What comes and goes, or turns from bad to worse, is told no more often."""
-OUT_OF_ORDER: tuple[Health, ...] = ("failing", "stopped")
 
 _log = log.get(__name__)
 

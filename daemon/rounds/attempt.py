@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from daemon import log
 from daemon.contract import Cause, Closed, Delivered, Outcome, Rejected, Report, Sink, Summary, TryLater, summary_id
-from daemon.gathering import Gathering
 from daemon.lane import Lane, after
 from daemon.retry import Verdict, judge
 from daemon.store import Attempted, Claim
@@ -45,7 +44,7 @@ async def ask(
             if cause is None:
                 reports = [*await sink.deliver_batch([claim.delivery for claim in claims])]
             else:
-                reports = [await sink.deliver_summary(summary_of(claims, cause))]
+                reports = [await sink.deliver_summary(_summary_of(claims, cause))]
         if [type(report) for report in reports] != [Report] * wanted:
             outcome = TryLater("the sink did not answer with one report for each delivery it was given")
         elif not all(map(_makes_sense, reports)):
@@ -83,27 +82,10 @@ def _makes_sense(report: Report) -> bool:
         return False
 
 
-def summary_of(claims: Sequence[Claim], cause: Cause) -> Summary:
+def _summary_of(claims: Sequence[Claim], cause: Cause) -> Summary:
     """What is told as one message."""
     deliveries = [claim.delivery for claim in claims]
     return Summary(summary_id(deliveries), cause, deliveries, deliveries[0].progress)
-
-
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """How a sink is treated."""
-
-    waits: tuple[timedelta, ...]
-    concurrency: int
-    batch_limit: int
-    deadline: timedelta
-    """For one call of the sink, whatever it does."""
-    gathering: Gathering | None = None
-    """How its people want to be told; None: every event by itself, as it comes."""
-
-    def quiet_until(self, now: datetime) -> datetime | None:
-        """When its quiet hours end; None if it is not quiet."""
-        return None if self.gathering is None else self.gathering.quiet_until(now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daemon.contract import Cause, Sink
-from daemon.lane import Allowance, Lane, allowance, shifted
+from daemon.lane import OUT_OF_ORDER, Allowance, Lane, allowance, shifted
 from daemon.rounds.alerts import Alerts
-from daemon.rounds.attempt import Judge, LanePolicy, ask
+from daemon.rounds.attempt import Judge, ask
 from daemon.rounds.lane_news import LaneNews
 from daemon.rounds.looking import Looking
+from daemon.rounds.policy import LanePolicy
 from daemon.rounds.ready import Ready
 from daemon.rounds.recorder import Recorder
 from daemon.rounds.suspects import Suspects
@@ -25,35 +27,36 @@ MOST_UNRECORDED = 64
 """Deliveries that were answered and whose verdict is not on disk yet, at most: a crash repeats them (I5)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all lanes of a process share."""
+
+    store: Store
+    alerts: Alerts
+    suspects: Suspects
+    turnstile: Turnstile
+    on_settled: Callable[[], None]
+    """Called when a delivery needs no further attempt, and that is on disk."""
+
+
 class Deliver:
     """One sink's lane: what is due goes out as soon as it may, beside all other lanes."""
 
-    def __init__(
-        self,
-        name: str,
-        sink: Sink,
-        lane: Lane,
-        policy: LanePolicy,
-        store: Store,
-        alerts: Alerts,
-        suspects: Suspects,
-        on_settled: Callable[[], None],
-        turnstile: Turnstile,
-    ) -> None:
+    def __init__(self, name: str, sink: Sink, lane: Lane, policy: LanePolicy, shared: Shared) -> None:
         self.name = name
         self.lane = lane
         self.paused = False
         self._sink = sink
         self._policy = policy
         self.lease = policy.deadline * 2
-        self._store = store
+        self._store = store = shared.store
         self._looking = Looking(name, self._look)
-        self.news = LaneNews(name, alerts)
+        self.news = LaneNews(name, shared.alerts)
         self._recorder = Recorder(
-            name, store, self.news, on_settled=on_settled, on_room=self._send_more, on_rest=self._looking.rest
+            name, store, self.news, on_settled=shared.on_settled, on_room=self._send_more, on_rest=self._looking.rest
         )
-        self._suspects = suspects
-        self.turn = turnstile.join(sink.paces, self.wake)
+        self._suspects = shared.suspects
+        self.turn = shared.turnstile.join(sink.paces, self.wake)
         self._ready = Ready(policy.concurrency * policy.batch_limit, policy.deadline, store.database.clock())
         self._under_way = UnderWay(name, self._ended)
 
@@ -168,7 +171,7 @@ class Deliver:
 
     async def send_apart(self, claims: Sequence[Claim]) -> None:
         """Send what was claimed for somebody who waits for the verdict, whatever state the lane is in."""
-        await asyncio.wait([self._start(self._send(claims, probe=self.lane.health in ("failing", "stopped")))])
+        await asyncio.wait([self._start(self._send(claims, probe=self.lane.health in OUT_OF_ORDER))])
         await self._recorder.rested()
 
     async def _probe(self, now: datetime) -> timedelta | None:

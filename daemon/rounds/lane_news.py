@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from daemon import log
 from daemon.contract import OWN_SOURCE
 from daemon.lane import Health, Lane
-from daemon.quantities import span
+from daemon.quantities import many, span
 from daemon.rounds.alerts import Alerts
 from daemon.store import Attempted, DeadLetters
 
@@ -68,7 +68,7 @@ class LaneNews:
         if lane.health == "ok" or timedelta() <= now - lane.since < PATIENCE[lane.health]:
             return
         number = await self._alerts.store.orphans.waiting(self._sink)
-        text = f"{_what(self._sink, lane, now)} {_many(number)}, nothing is lost. {self._next_step(lane)}"
+        text = f"{_what(self._sink, lane, now)} {_waiting(number)}, nothing is lost. {self._next_step(lane)}"
         self._end_untold |= await self._alerts.tell(
             "alert.sink", self._sink, text, turn=lane.health, since=lane.since, about_sink=self._sink
         )
@@ -76,7 +76,7 @@ class LaneNews:
     async def _works(self) -> None:
         if self._end_untold:
             number = await self._alerts.store.orphans.waiting(self._sink)
-            text = f"{self._sink} works again. {f'{_many(number)}, to go out now' if number else 'Nothing waits'}."
+            text = f"{self._sink} works again. {f'{_waiting(number)}, to go out now' if number else 'Nothing waits'}."
             await self._alerts.over("alert.sink", self._sink, text, about_sink=self._sink)
             self._end_untold = False
 
@@ -107,8 +107,8 @@ def _died(item: Attempted) -> bool:
     return item.verdict.state in ("rejected", "gave_up") and item.claim.delivery.event.source != OWN_SOURCE
 
 
-def _many(deliveries: int) -> str:
-    return "1 delivery waits" if deliveries == 1 else f"{deliveries} deliveries wait"
+def _waiting(number: int) -> str:
+    return many(number, "delivery waits", "deliveries wait")
 
 
 def _what(sink: str, lane: Lane, now: datetime) -> str:

@@ -25,7 +25,6 @@ class Line:
     """Full pages brought something new and the end was not seen: sweep again as soon as some of it is completed."""
     health: dict[str, Upstream] = field(default_factory=dict)
     """By kind of access, "read" and "write"."""
-
     not_before: dict[str, datetime] = field(default_factory=dict)
     """After trouble, by kind of access: nothing is asked before, however often its round is hastened."""
 

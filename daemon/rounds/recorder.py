@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from daemon import log
-from daemon.lane import Lane, shifted
+from daemon.lane import OUT_OF_ORDER, Lane, shifted
 from daemon.rounds.lane_news import LaneNews
 from daemon.store import Attempted, Store, StoreBroken, StoreClosed
 
@@ -98,7 +98,7 @@ class Recorder:
             _log.error("news.crashed", sink=self._sink, exc_info=error)
 
     async def _record(self, attempted: Sequence[Attempted], before: Lane, after: Lane) -> None:
-        works_again = after.health == "ok" and before.health in ("failing", "stopped")
+        works_again = after.health == "ok" and before.health in OUT_OF_ORDER
         try:
             lane = None if after is self._saved else after
             settled = await self._store.deliveries.record(self._sink, attempted, lane, release=works_again)

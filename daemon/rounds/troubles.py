@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from daemon.quantities import span
+from daemon.quantities import many, span
 from daemon.rounds.alerts import Alerts
 from daemon.rounds.deliver import Deliver
 from daemon.rounds.line import Line
@@ -50,10 +50,10 @@ class Troubles:
 
     async def _orphans(self, owed: Owed) -> None:
         for name, number in owed.deliveries.items():
-            text = f"{_many(number, 'delivery waits', 'deliveries wait')} for {name}, {self._left_over('sink', name)}"
+            text = f"{many(number, 'delivery waits', 'deliveries wait')} for {name}, {self._left_over('sink', name)}"
             await self._alerts.tell(SINK_ALERT, name, text)
         for name, number in owed.events.items():
-            what = _many(number, f"event of {name} is", f"events of {name} are")
+            what = many(number, f"event of {name} is", f"events of {name} are")
             text = f"{what} not completed upstream, {self._left_over('source', name)}"
             await self._alerts.tell(SOURCE_ALERT, name, text)
 
@@ -62,7 +62,3 @@ class Troubles:
             f'but no {thing} of this name is in the config. If it was renamed, write renamed_from = "{name}" into its '
             f"new table; if not, and nobody wants them any more: {self._alerts.command(f'sinks discard {name}')}"
         )
-
-
-def _many(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from daemon.simulator import discord
 from daemon.simulator.faults import Behaviour, Faults, MailBehaviour
-from daemon.simulator.inbox import NAME, Inbox
+from daemon.simulator.inbox import Inbox, require_name
 from daemon.simulator.mail import Mailbox
 from daemon.simulator.samples import KINDS
 from daemon.simulator.switches import plain, read
@@ -34,10 +34,8 @@ def control(upstream: Upstream, inbox: Inbox, mailbox: Mailbox) -> Starlette:
         return JSONResponse(_set(upstream, inbox, mailbox, await _table(request)))
 
     async def tell_discord_url(request: Request) -> Response:
-        name = request.path_params["name"]
-        _require_name(name)
-        address = f"api/webhooks/{discord.webhook_id(name)}/{discord.webhook_token(name)}"
-        return PlainTextResponse(f"{request.base_url}{address}\n")
+        path = discord.webhook_path(require_name(request.path_params["name"]))
+        return PlainTextResponse(f"{str(request.base_url).rstrip('/')}{path}\n")
 
     return Starlette(
         routes=[
@@ -95,7 +93,7 @@ def _set(upstream: Upstream, inbox: Inbox, mailbox: Mailbox, order: dict[str, An
     if unknown or not order or not isinstance(receivers, dict):
         raise ValueError('give {"api": {...}}, {"receivers": {NAME: {...}}} and/or {"mail": {...}}')
     for name in receivers:
-        _require_name(name)
+        require_name(name)
     faults = read(Faults, order.get("api", {}))
     behaviours = {name: read(Behaviour, given) for name, given in receivers.items()}
     mail = read(MailBehaviour, order.get("mail", {}))
@@ -106,11 +104,6 @@ def _set(upstream: Upstream, inbox: Inbox, mailbox: Mailbox, order: dict[str, An
     if "mail" in order:
         mailbox.behaviour = mail
     return {"api": plain(upstream.faults), "mail": plain(mailbox.behaviour)}
-
-
-def _require_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise ValueError(f'"{name}" cannot be a receiver\'s name')
 
 
 def _state(upstream: Upstream, inbox: Inbox, mailbox: Mailbox) -> dict[str, Any]:

@@ -38,6 +38,11 @@ def webhook_token(name: str) -> str:
     return f"{base64.urlsafe_b64encode(_digest(name)).decode().rstrip('=')}-{name}"
 
 
+def webhook_path(name: str) -> str:
+    """Where the webhook of a name is, behind the address of the receivers."""
+    return f"/api/webhooks/{webhook_id(name)}/{webhook_token(name)}"
+
+
 def name_behind(given_id: str, token: str) -> str | None:
     """The name an address stands for; None when there is no such webhook or the token is not its own."""
     name = token[_DIGEST_CHARACTERS + 1 :]

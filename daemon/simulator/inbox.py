@@ -21,8 +21,8 @@ from daemon.simulator.faults import Behaviour
 from daemon.simulator.limits import Dice, Limits
 
 Kind = Literal["webhook", "discord"]
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_WEBHOOK = re.compile(rf"/webhook/(?P<name>{NAME.pattern})")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WEBHOOK = re.compile(rf"/webhook/(?P<name>{_NAME.pattern})")
 _DISCORD = re.compile(r"/api(/v\d+)?/webhooks/(?P<id>\d+)/(?P<token>[A-Za-z0-9_-]+)")
 _ID_HEADERS = ("webhook-id", "x-github-delivery")
 _DISCORD_WAIT = 1.0
@@ -204,3 +204,10 @@ def _seconds(header: str) -> float:
     except ValueError:
         return 0.0
     return seconds if 0 < seconds <= 86400 else 0.0
+
+
+def require_name(name: str) -> str:
+    """The name of a receiver as it is. Raises ValueError with what to take."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'"{name}" cannot be a receiver\'s name; take letters, digits, "-" and "_"')
+    return name

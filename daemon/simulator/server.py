@@ -15,7 +15,7 @@ from daemon.simulator.api import Api
 from daemon.simulator.control import PREFIX, control
 from daemon.simulator.exchange import Hook
 from daemon.simulator.faults import Faults
-from daemon.simulator.inbox import NAME, Inbox
+from daemon.simulator.inbox import Inbox, require_name
 from daemon.simulator.listener import Application, bind, listen
 from daemon.simulator.mail import Mailbox
 from daemon.simulator.switches import require
@@ -72,12 +72,11 @@ class Simulator:
 
     def webhook_url(self, name: str) -> str:
         """Where a plain webhook receiver of this name listens."""
-        return f"{self.inbox_url}/webhook/{_checked(name)}"
+        return f"{self.inbox_url}/webhook/{require_name(name)}"
 
     def discord_url(self, name: str) -> str:
         """Where a Discord webhook of this name listens."""
-        path = f"{discord.webhook_id(_checked(name))}/{discord.webhook_token(name)}"
-        return f"{self.inbox_url}/api/webhooks/{path}"
+        return f"{self.inbox_url}{discord.webhook_path(require_name(name))}"
 
     async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
         """Wait for something to be true, of the ledgers or else. Raises TimeoutError after `within` seconds."""
@@ -138,9 +137,3 @@ async def serve(options: Options, ready: Callable[[Simulator], None]) -> None:
 def _address(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _checked(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError(f'"{name}" cannot be a receiver\'s name; take letters, digits, "-" and "_"')
-    return name

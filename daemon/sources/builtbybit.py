@@ -30,12 +30,13 @@ from daemon.sources._builtbybit_answer import MOST_VALUES, about, asked_wait, de
 from daemon.sources._builtbybit_event import to_incoming
 
 PAGE_SIZE = 100
-"""The largest `per_page` that the API's description allows."""
+"""The largest `per_page` that the API's description allows: https://github.com/BuiltByBit/api-openapi-spec"""
 MOST_PAGES = 1000
 LOOKS_FULL = 20
 """From so many rows on, more may wait behind a page: 25 is the API's default, 20 was the older one's."""
 LARGEST_PAGE = 32 * 1024 * 1024
 LARGEST_ANSWER = 64 * 1024
+"""Bytes that are read of a page, and of any other answer."""
 PAGE_DEADLINE = timedelta(seconds=60)
 DEADLINE = timedelta(seconds=30)
 _TOKEN_PREFIX = re.compile(r"(?:authorization:\s*)?(?:token|private|shared|bearer)\s+", re.IGNORECASE)

@@ -22,7 +22,7 @@ from daemon.store.gates import GateKeeper, put_gates
 from daemon.store.notices import DeadLetters, Notices
 from daemon.store.orphans import Orphans, Owed
 from daemon.store.paces import Paces, put_paces
-from daemon.store.pruning import Pruned, Pruning
+from daemon.store.pruning import Pruning
 from daemon.store.renames import Renames
 from daemon.store.replays import Replays, Selection
 from daemon.store.sinks import Enrolled, Sinks, save_lane
@@ -44,7 +44,6 @@ __all__ = [
     "Operation",
     "Owed",
     "Planned",
-    "Pruned",
     "Selection",
     "SourceMemory",
     "Store",

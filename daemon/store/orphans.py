@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from daemon.store.database import Database
+from daemon.store.discarding import discard
 from daemon.store.told import settle_notice
 from daemon.tables import WAITING, deliveries, events, sinks, sources, tombstones
 
@@ -62,9 +63,7 @@ class Orphans:
 
         def operation(connection: Connection, now: datetime) -> None:
             if sink:
-                settled = {"state": "discarded", "due_at": None, "claimed_at": None, "settled_at": now}
-                unwanted = update(deliveries).where(WAITING, deliveries.c.sink == name)
-                connection.execute(unwanted.values(**settled, reason="discarded on request"))
+                discard(connection, now, "discarded on request", deliveries.c.sink == name)
                 settle_notice(connection, f"{SINK_ALERT}:{name}")
             if source:
                 done = {"acknowledged_at": now, "acknowledged_by": "nobody", "ack_due_at": None}

@@ -10,10 +10,11 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists,
 from daemon.contract import delivery_id
 from daemon.store.counters import move_counts
 from daemon.store.database import Database
+from daemon.store.discarding import discard
 from daemon.store.facts import FACTS
 from daemon.store.told import rename_notice, settle_notice
 from daemon.store.upsert import put
-from daemon.tables import WAITING, counters, deliveries, events, meta, sinks, sources, tombstones, unidentified
+from daemon.tables import counters, deliveries, events, meta, sinks, sources, tombstones, unidentified
 
 Former = dict[str, list[tuple[str, int]]]
 """By present name: earlier ones, each for the rows below an id (of deliveries for a sink, of events for a source)."""
@@ -102,7 +103,7 @@ def _rename_sink(connection: Connection, now: datetime, old: str, new: str) -> i
         .where(deliveries.c.sink == new, settled_unsent, waits_still)
         .values(state="waiting", due_at=now, settled_at=None, reason=None, failures=0)
     )
-    _discard(connection, now, f"its sink was renamed to {new}, which has this event already", deliveries.c.sink == old)
+    discard(connection, now, f"its sink was renamed to {new}, which has this event already", deliveries.c.sink == old)
     return moved.rowcount
 
 
@@ -122,8 +123,8 @@ def _rename_source(connection: Connection, now: datetime, old: str, new: str) ->
         .values(acknowledged_at=now, acknowledged_by="nobody", ack_due_at=None, ack_reason=reason)
     )
     done = f"was delivered when its source was called {old}"
-    _discard(connection, now, done, _has_twin(new, old, "delivered"))
-    _discard(connection, now, reason, _has_twin(old, new, "delivered", "waiting"))
+    discard(connection, now, done, _has_twin(new, old, "delivered"))
+    discard(connection, now, reason, _has_twin(old, new, "delivered", "waiting"))
     return moved
 
 
@@ -167,8 +168,3 @@ def _remember(connection: Connection, fact: str, name: Column[str], row_id: Colu
     below = first_of_new or (connection.execute(select(func.max(row_id))).scalar() or 0) + 1
     names[new] = sorted([*names.pop(old, ()), (old, below), *names.get(new, ())], key=lambda one: one[1])
     put(connection, meta, {"name": fact, "value": json.dumps(names)})
-
-
-def _discard(connection: Connection, now: datetime, reason: str, which: Any) -> None:
-    settled = {"state": "discarded", "due_at": None, "claimed_at": None, "settled_at": now, "reason": reason}
-    connection.execute(update(deliveries).where(WAITING, which).values(settled))

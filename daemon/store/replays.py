@@ -1,4 +1,4 @@
-"""Sending again what a person asks for, and discarding what nobody wants any more."""
+"""Sending again what a person asks for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, case, insert, null, select, update
 from daemon.contract import OWN_SOURCE
 from daemon.store.database import Database
 from daemon.store.events import CHUNK, named
+from daemon.store.trials import TESTS
 from daemon.tables import deliveries, events
 
 REPLAYABLE = ("delivered", "rejected", "gave_up", "discarded", "skipped")
@@ -27,7 +28,7 @@ class Selection:
 
 
 class Replays:
-    """What people do to deliveries."""
+    """Which deliveries a person means, and making those due again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,8 +75,6 @@ _AGAIN = update(deliveries).values(
     # What was given up goes on where it got to; else the progress says that nothing is left to do.
     progress=case((deliveries.c.state == "gave_up", deliveries.c.progress), else_=null()),
 )
-
-
 _ACQUIT = update(events).where(events.c.deaths > 0).values(deaths=0)
 """Whoever asks for an event that killed us wants it tried anew."""
 
@@ -96,11 +95,8 @@ def _selected(selection: Selection) -> Select[int]:
     if selection.keys or selection.since is not None:
         query = query.where(deliveries.c.event_id.in_(_events_of(selection)))
     if not selection.keys:  # a test that a receiver cannot tell from the real thing must not come by accident
-        query = query.where(deliveries.c.event_id.not_in(_TESTS))
+        query = query.where(deliveries.c.event_id.not_in(TESTS))
     return query.order_by(deliveries.c.id)
-
-
-_TESTS = select(events.c.id).where(events.c.source == OWN_SOURCE, events.c.kind.startswith("test."))
 
 
 def _missing(connection: Connection, selection: Selection, sink: str) -> Sequence[int]:

@@ -16,7 +16,6 @@ from daemon.tables import meta, sources
 class SourceMemory:
     """What a source starts with."""
 
-    cursor: str | None
     health: Mapping[str, Any]
     """By kind of access, as `daemon.upstream` writes it; empty at the very first start."""
     first: bool
@@ -36,8 +35,8 @@ class Sources:
             row = connection.execute(select(sources).where(sources.c.name == name)).first()
             if row is None:
                 connection.execute(insert(sources).values(name=name, health={}, changed_at=now))
-                return SourceMemory(None, {}, first=True)
-            return SourceMemory(row.cursor, row.health, first=row.first_sweep_at is None)
+                return SourceMemory({}, first=True)
+            return SourceMemory(row.health, first=row.first_sweep_at is None)
 
         return await self._database.write(operation)
 

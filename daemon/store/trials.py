@@ -8,7 +8,11 @@ from sqlalchemy import Connection, insert, select, update
 from daemon.contract import OWN_SOURCE
 from daemon.store.claims import CLAIMABLE, Claimed, hand_out
 from daemon.store.database import Database
-from daemon.tables import WAITING, attempts, deliveries, events
+from daemon.store.discarding import discard
+from daemon.tables import attempts, deliveries, events
+
+TESTS = select(events.c.id).where(events.c.source == OWN_SOURCE, events.c.kind.startswith("test."))
+"""The events that `daemon.contract.is_test` means."""
 
 
 class Trials:
@@ -53,10 +57,5 @@ class Trials:
 
 def discard_cut_off(connection: Connection, now: datetime) -> None:
     """Settle the tests that an earlier process died over, in a transaction of the caller's; not those sent again."""
-    tests = select(events.c.id).where(events.c.source == OWN_SOURCE, events.c.kind.startswith("test."))
-    settled = {"state": "discarded", "due_at": None, "claimed_at": None, "settled_at": now}
-    connection.execute(
-        update(deliveries)
-        .where(WAITING, deliveries.c.replays == 0, deliveries.c.event_id.in_(tests))
-        .values(**settled, reason="the daemon ended while it was sent; a test is not sent again by itself")
-    )
+    reason = "the daemon ended while it was sent; a test is not sent again by itself"
+    discard(connection, now, reason, deliveries.c.replays == 0, deliveries.c.event_id.in_(TESTS))

@@ -20,10 +20,10 @@ from daemon.gathering import Gathering
 from daemon.quantities import Rate
 from daemon.rounds.acknowledge import Acknowledge
 from daemon.rounds.alerts import Alerts
-from daemon.rounds.attempt import LanePolicy
 from daemon.rounds.collect import Collect
-from daemon.rounds.deliver import Deliver
+from daemon.rounds.deliver import Deliver, Shared
 from daemon.rounds.line import Line
+from daemon.rounds.policy import LanePolicy
 from daemon.rounds.prune import Prune
 from daemon.rounds.ready import MOST_AHEAD
 from daemon.rounds.suspects import Suspects
@@ -101,17 +101,15 @@ class Process:
         """Remember what was, and begin to send; the order is that of `daemon/app/assembly.py`."""
         await self.store.gates.load()
         await self.store.paces.load()
-        turnstile = Turnstile(self.store)
         suspects = Suspects(await self.store.deliveries.void_claims(), self._wake)
         alerts = Alerts(self.store, [ALERT_SINK], self._wake)
         gatherings = {name: self.plan.gathering(name) for name in self._sinks}
         enrolled = {name: Enrolled(name, "webhook", self.plan.settings, gatherings[name]) for name in self._sinks}
         known = await self.store.sinks.enroll(enrolled)
+        shared = Shared(self.store, alerts, suspects, Turnstile(self.store), lambda: None)
         for name, sink in self._sinks.items():
             policy = LanePolicy(WAITS, CONCURRENCY, BATCH[name], DEADLINE, gatherings[name])
-            self.lanes[name] = Deliver(
-                name, sink, known[name], policy, self.store, alerts, suspects, lambda: None, turnstile
-            )
+            self.lanes[name] = Deliver(name, sink, known[name], policy, shared)
         self._line = Line(self._source(self.store.gates), SHOP)
         self.collect = Collect(
             self._line,

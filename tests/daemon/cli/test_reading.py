@@ -144,7 +144,9 @@ def test_an_event_is_shown_by_key_by_id_and_by_what_receivers_call_it(ferry, sto
     assert ferry.json("show", f"builtbybit-{stored[0]}-email") == by_id
     alert = next(event["key"] for event in ferry.json("events") if event["source"] == "eventferry")
     assert ferry.json("show", alert)[0]["kind"].startswith("alert.")
-    assert "daemon.alerts names it" in ferry.ok("show", alert)
+    text = ferry.ok("show", alert, env={"EVENTFERRY_DAEMON__ALERTS": '["email"]'})
+    assert text.count("daemon.alerts names it") == 1
+    assert text.count("daemon.alerts does not name it") == 2
     done = ferry("show", "4711")
     assert (done.returncode, done.stdout) == (1, "")
     assert "no event is known as 4711" in done.stderr

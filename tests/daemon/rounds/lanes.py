@@ -16,8 +16,8 @@ from daemon.gathering import Gathering
 from daemon.lane import Health
 from daemon.retry import DEFAULT_WAITS
 from daemon.rounds.alerts import Alerts
-from daemon.rounds.attempt import LanePolicy
-from daemon.rounds.deliver import Deliver
+from daemon.rounds.deliver import Deliver, Shared
+from daemon.rounds.policy import LanePolicy
 from daemon.rounds.suspects import Suspects
 from daemon.rounds.troubles import Troubles
 from daemon.rounds.turnstile import Turnstile
@@ -163,11 +163,9 @@ async def running(
         known = await store.sinks.enroll(
             {name: Enrolled(name, "webhook", "settings", sink.policy.gathering) for name, sink in sinks.items()}
         )
-        turnstile = Turnstile(store)
+        shared = Shared(store, alerts, suspects, Turnstile(store), rig.count_settled)
         for name, sink in sinks.items():
-            rig.of[name] = Deliver(
-                name, sink, known[name], sink.policy, store, alerts, suspects, rig.count_settled, turnstile
-            )
+            rig.of[name] = Deliver(name, sink, known[name], sink.policy, shared)
         tasks = [asyncio.create_task(lane.run()) for lane in rig.of.values()]
         try:
             yield rig

@@ -10,7 +10,7 @@ from typing import Any
 
 from daemon.clock import SteadyClock
 from daemon.http import Http
-from daemon.rounds.attempt import LanePolicy
+from daemon.rounds.policy import LanePolicy
 from daemon.simulator import Behaviour, Simulator
 from sinks.discord import DiscordSink
 from tests.daemon.rounds.lanes import STATES, Lanes, running, until

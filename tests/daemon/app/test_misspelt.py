@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.app.check import check, exit_code
-from daemon.app.names import meant
+from daemon.app.misspelt import meant
 from daemon.app.samples import SAMPLES
 from daemon.clock import wall_now
 from daemon.simulator.samples import KINDS, Samples
