@@ -3,6 +3,7 @@
 import copy
 import logging
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from daemon import log, redaction
 
 # No example is left to chance and none has a deadline: a busy machine is no failure.
 settings.load_profile("ci")
+# A shell that starts the suite in its background makes it, and so what it starts, deaf to ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

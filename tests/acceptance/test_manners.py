@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from daemon.retry import DEFAULT_WAITS
-from daemon.rounds.attempt import LanePolicy
+from daemon.rounds.policy import LanePolicy
 from daemon.simulator.faults import Behaviour, Faults
 from tests.daemon.rounds.lanes import running
 from tests.daemon.rounds.world import Hand

@@ -106,7 +106,7 @@ def test_a_summary_cancelled_half_way_leaves_the_sink_usable(kind: str, tmp_path
         started = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 10
         rig.recover()
         assert isinstance((await rig.sink.deliver_summary(summary(some(4)))).outcome, Delivered)
 

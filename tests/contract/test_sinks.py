@@ -94,7 +94,7 @@ def test_a_delivery_cancelled_half_way_leaves_the_sink_usable(kind: str, tmp_pat
         started = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 10
         rig.recover()
         assert isinstance((await rig.sink.deliver(delivery(number=2))).outcome, Delivered)
 
@@ -108,7 +108,7 @@ def test_a_receiver_that_hangs_is_left_at_the_deadline(kind: str, tmp_path: Path
             return
         started = time.monotonic()
         report = await rig.sink.deliver(delivery())
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 10
         assert isinstance(report.outcome, TryLater)
         assert "within 1 s" in report.outcome.reason
 

@@ -22,7 +22,7 @@ from daemon.quantities import duration_text, parse_duration
 from daemon.routing import parse_filter
 from daemon.secrets import Secret
 from daemon.sources.builtbybit import bare_token
-from sinks._http import parse_url
+from sinks._url import parse_url
 from sinks.discord import parse_address
 from sinks.webhook import signing_key
 from tests.fuzz.target import CANARY, Target, json_of, require_line, text_of
