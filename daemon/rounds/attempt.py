@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from daemon import log
 from daemon.contract import Cause, Closed, Delivered, Outcome, Rejected, Report, Sink, Summary, TryLater, summary_id
 from daemon.lane import Lane, after
+from daemon.redaction import redact
 from daemon.retry import Verdict, judge
 from daemon.store import Attempted, Claim
+from daemon.store.verdicts import REASON_KEPT
 
 OUTCOME_NAMES: dict[type, str] = {
     Delivered: "delivered",
@@ -134,4 +136,8 @@ class Judge:
         )
         if outcome is STOPPED:
             return replace(verdict, due_at=self.now), lane
-        return verdict, after(lane, outcome, delivery=row_id, probe=self.probe, now=self.now, spread=spread)
+        turned = after(lane, outcome, delivery=row_id, probe=self.probe, now=self.now, spread=spread)
+        if turned.reason == lane.reason:
+            return verdict, turned
+        # It is told to people, together with what they are to do; a sink of somebody else's may quote anything.
+        return verdict, replace(turned, reason=redact(turned.reason)[:REASON_KEPT])

@@ -1,5 +1,6 @@
 """BuiltByBit's API Events: https://builtbybit.com/wiki/api and its description on GitHub."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,6 +38,8 @@ LOOKS_FULL = 20
 LARGEST_PAGE = 32 * 1024 * 1024
 LARGEST_ANSWER = 64 * 1024
 """Bytes that are read of a page, and of any other answer."""
+QUICKLY_READ = 64 * 1024
+"""Bytes of a page that are decoded at once. A larger one goes to a thread: deep nesting costs a second for each MB."""
 PAGE_DEADLINE = timedelta(seconds=60)
 DEADLINE = timedelta(seconds=30)
 _TOKEN_PREFIX = re.compile(r"(?:authorization:\s*)?(?:token|private|shared|bearer)\s+", re.IGNORECASE)
@@ -114,7 +117,9 @@ class BuiltByBitSource(Source):
                 raise SourceUnavailable(f"a single event is larger than {size}")
             self._page_size = max(1, self._page_size // 4)
             raise SourceUnavailable(f"a page is larger than {size}; asking for {self._page_size} events at a time now")
-        data = self._opened(answer).get("data")
+        quick = len(answer.body) <= QUICKLY_READ
+        opened = self._opened(answer) if quick else await asyncio.to_thread(self._opened, answer)
+        data = opened.get("data")
         events = data.get("events") if isinstance(data, Mapping) else None
         if not isinstance(data, Mapping) or not isinstance(events, list):
             # `"data": []` must not pass for an empty list: all that we hold would count as gone there.

@@ -1,12 +1,12 @@
 """Handing out deliveries for an attempt that is counted before it is made, in a transaction of the caller's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, exists, func, insert, or_, select, update
 
 from daemon.columns import DAMAGED_TIME
 from daemon.contract import Cause, Delivery, Event
@@ -18,6 +18,9 @@ from daemon.tables import WAITING, attempts, deliveries, events
 
 DEATHS_TO_QUARANTINE = 3
 """An event that the process did not survive sending so often is not sent again by itself, to whichever sink."""
+
+MOST_CHARACTERS = 4 * 1024 * 1024
+"""Of stored content in one claim, some thousands of events as they usually are; one that is larger goes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,19 @@ _GIVE_UP_EVENTLESS = (
     .where(WAITING, deliveries.c.sink == bindparam("sink_name"), ~exists().where(events.c.id == deliveries.c.event_id))
     .values(state="gave_up", reason="its event is missing; not sent", due_at=None, settled_at=bindparam("at"))
 )
+
+
+def found_due(connection: Connection, query: Select[Any], asked: Mapping[str, Any]) -> list[Any]:
+    """The first rows that a query like `CLAIMABLE` brings, no more than memory should hold for each of many lanes."""
+    rows: list[Any] = []
+    size = 0
+    with connection.execute(query, asked) as found:
+        for row in found:
+            size += sum(len(text) for text in (row.data, row.raw) if isinstance(text, str))
+            if rows and size > MOST_CHARACTERS:
+                break
+            rows.append(row)
+    return rows
 
 
 def hand_out(connection: Connection, now: datetime, sink: str, rows: Sequence[Any], lease: timedelta) -> Claimed:

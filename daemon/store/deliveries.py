@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, or_, select, update
 from daemon.contract import Cause
 from daemon.gathering import Gathering
 from daemon.lane import Lane
-from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, hand_out, note_cut_off
+from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, found_due, hand_out, note_cut_off
 from daemon.store.database import Database
 from daemon.store.gathered import claim_for_people, claim_suspects, count_back
 from daemon.store.sinks import release_waiting, save_lane
@@ -45,7 +45,7 @@ class Deliveries:
         def operation(connection: Connection, now: datetime) -> Claimed:
             if gathering is not None:
                 return claim_for_people(connection, now, sink, gathering, limit=limit, lease=lease)
-            rows = connection.execute(_DUE, {"sink_name": sink, "at": now, "number": limit}).all()
+            rows = found_due(connection, _DUE, {"sink_name": sink, "at": now, "number": limit})
             return hand_out(connection, now, sink, rows, lease)
 
         return await self._database.write(operation)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, func, not_, null, select, up
 from daemon.contract import OWN_SOURCE, Cause
 from daemon.gathering import LATE, REASONS, Gathering, Hold, Window, goes_at_once, window_at
 from daemon.quantities import Rate
-from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, hand_out
+from daemon.store.claims import CLAIMABLE, INNOCENT, Claimed, found_due, hand_out
 from daemon.store.facts import window_name
 from daemon.store.upsert import put
 from daemon.store.verdicts import Claim
@@ -125,9 +125,9 @@ def count_back(connection: Connection, sink: str, claims: Sequence[Claim], cause
 
 def _claim_next(connection: Connection, now: datetime, sink: str, *, limit: int, lease: timedelta) -> Claimed:
     asked = {"sink_name": sink, "at": now}
-    if rows := connection.execute(_DUE_TOGETHER, asked).all():
+    if rows := found_due(connection, _DUE_TOGETHER, asked):
         return _hand_out_together(connection, now, sink, rows, lease)
-    rows = connection.execute(_DUE_ALONE, asked | {"number": limit}).all()
+    rows = found_due(connection, _DUE_ALONE, asked | {"number": limit})
     return hand_out(connection, now, sink, rows, lease)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from daemon.app.operator import Operator
 from daemon.contract import Closed, Delivery, Rejected, Report, TryLater
+from daemon.redaction import remember
 from tests.daemon.rounds.lanes import Answer, Lanes, Scripted, accept, always, running, until
 from tests.daemon.rounds.world import Hand, arrive, look, opened
 from tests.ledger import send
@@ -340,5 +341,21 @@ def test_what_was_given_up_and_what_was_rejected_are_counted_together(tmp_path: 
             assert shop.told()[1].startswith(
                 "hook: 3 deliveries were given up, the last because: waited longer than 1h"
             )
+
+    asyncio.run(scenario())
+
+
+def test_whatever_a_sink_says_of_its_end_no_secret_is_told_and_what_to_do_still_is(tmp_path: Path) -> None:
+    remember("tok3n-of-the-receiver")
+
+    async def scenario() -> None:
+        shop = Shop(tmp_path, always(Closed("no tok3n-of-the-receiver " + "x" * 10_000, probe=False)))
+        async with shop.open() as lanes:
+            await arrive(lanes.store, 1, "hook")
+            lanes.wake()
+            await until(lambda: bool(shop.told()))
+        (text,) = shop.told()
+        assert text.startswith("hook stopped: no *** xxx")
+        assert len(text) < 800
 
     asyncio.run(scenario())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ from daemon.contract import (
     SourceRefused,
     SourceUnavailable,
 )
-from daemon.sources.builtbybit import LARGEST_PAGE
+from daemon.sources.builtbybit import LARGEST_PAGE, BuiltByBitSource
 from tests.daemon.sources.asking import against, event, ids, opened, sweep
 from tests.receivers import Request, Writer, http_receiver, reply
 
@@ -81,3 +82,43 @@ def test_an_endless_refusal_is_a_refusal_all_the_same() -> None:
     trouble, server = against(answer, sweep)
     assert isinstance(trouble, SourceRefused)
     assert "per_page=100" in server.requests[0].target
+
+
+def test_while_a_large_page_is_taken_apart_all_else_goes_on() -> None:
+    deep = "[" * 1000 + "]" * 1000
+    quoted = json.dumps({"text": '"' * 3_000_000})
+    body = (
+        '{"result":"success","data":{"events":['
+        f'{{"event_id":1,"trigger_data":{{"text":{deep}}}}},{{"event_id":2,"trigger_data":{quoted}}}]}}}}'
+    ).encode()
+
+    async def scenario() -> None:
+        longest = 0.0
+        sent = asyncio.Event()
+
+        async def answer(request: Request, writer: Writer) -> None:
+            await reply(200, body)(request, writer)
+            sent.set()
+
+        async def look() -> None:
+            nonlocal longest
+            while True:
+                before = time.monotonic()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.monotonic() - before)
+
+        async with http_receiver(answer) as server, opened(f"{server.url}/v2") as source:
+            fetching = asyncio.create_task(sweep_once(source))
+            await sent.wait()
+            began = time.monotonic()
+            looking = asyncio.create_task(look())
+            assert await fetching == ["1", "2"]
+            took = time.monotonic() - began
+            await asyncio.sleep(0.01)  # it has yet to see how long its last look took
+            looking.cancel()
+        assert longest < took / 2
+
+    async def sweep_once(source: BuiltByBitSource) -> list[str]:
+        return ids([await anext(source.fetch(None))])
+
+    asyncio.run(scenario())

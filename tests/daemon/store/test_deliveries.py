@@ -1,14 +1,19 @@
 """What goes out: claims, leases, deaths."""
 
+import functools
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from daemon.contract import Delivered, TryLater
+from daemon.gathering import Gathering
 from daemon.lane import Lane
 from daemon.store import Store
-from daemon.store.claims import DEATHS_TO_QUARANTINE
+from daemon.store.claims import DEATHS_TO_QUARANTINE, MOST_CHARACTERS
+from daemon.timing import parse_digest
 from tests.ledger import (
     LEASE,
     NOON,
@@ -46,6 +51,28 @@ async def test_what_is_due_is_claimed_oldest_first_and_only_for_its_sink(
         assert [one.delivery.event.external_id for one in await claim(store, limit=2)] == ["3"]
         assert [one.delivery.event.external_id for one in await claim(store, "mail")] == ["2"]
         assert await claim(store, "nobody") == ()
+
+
+@story
+async def test_i15_no_claim_holds_more_than_memory_should_but_one_event_always_fits(
+    make_store: Stores, clock: ManualClock
+) -> None:
+    sizes = {"1": 0.4, "2": 0.4, "3": 0.4, "4": 3, "5": 0.1}
+    noon = Gathering(parse_digest("12:00"), None, None, ZoneInfo("UTC"))
+    for sink, gathering in {"hook": None, "post": replace(noon, digest=None), "digest": noon}.items():
+        async with make_store() as store:
+            for name, size in sizes.items():
+                await add(store, planned(f"{sink}{name}", sink, data={"text": "x" * int(MOST_CHARACTERS * size)}))
+            claim_next = functools.partial(store.deliveries.claim, sink, limit=100, lease=LEASE, gathering=gathering)
+            if sink == "digest":
+                await claim_next()
+                clock.advance(days=1)
+            handed_out = []
+            while (claimed := await claim_next()).claims:
+                assert claimed.next_due_at == clock() + (LEASE if len(handed_out) == 3 else timedelta())
+                assert (claimed.cause == "digest") == (sink == "digest")
+                handed_out.append([one.delivery.event.external_id.removeprefix(sink) for one in claimed.claims])
+            assert handed_out == [["1", "2"], ["3"], ["4"], ["5"]]
 
 
 @story
