@@ -34,7 +34,7 @@ def events(
     trigger: Annotated[str | None, typer.Option(metavar="WORD", help="Whose trigger contains this word.")] = None,
     kind: Annotated[str | None, typer.Option(hidden=True, help="An older name of --trigger.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE_HELP)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many.")] = 50,
     unidentified: Annotated[
         bool, typer.Option("--unidentified", help="Instead: what was listed without a usable id.")
     ] = False,

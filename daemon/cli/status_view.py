@@ -175,34 +175,35 @@ def _sink(sink: Row, own: Times, times: Times, mend: Callable[[str, str], str]) 
         return
     yield f"    since {times.full(lane['since'])}: {line(lane['reason'])}"
     held = lane.get("held_until")
-    again = f"it is tried again {times.ago(held)}" if held else "it is tried again"
+    again = f"tried again {times.ago(held)}" if held else "tried again"
     name = line(sink["name"])
     match lane["health"], lane.get("stopped_by"):
         case "stopped", "operator":
             yield f"    What it should get waits. Go on: eventferry sinks resume {name}"
         case "stopped", _:
-            probing = f"; {again} by itself" if lane.get("probe") else ""
+            probing = f"; it is {again} by itself" if lane.get("probe") else ""
             yield f"    What it should get waits{probing}."
             yield f"    {line(mend(sink['name'], lane['reason']))}"
             yield f"    If nothing had to be changed here: eventferry sinks resume {name}"
         case "failing", _:
-            yield f"    Nothing is lost: {again}, and all that waits is sent when it answers."
+            yield f"    Nothing is lost: {again}; what waits is sent when it answers."
         case _:
-            yield f"    Nothing to do: it asked for fewer calls; {again}."
+            yield f"    Nothing to do: it asked for fewer calls; it is {again}."
 
 
 def gathered(sink: Row, times: Times) -> Iterator[str]:
     """What is kept back to be told together, and until when: a line for each reason."""
     for group in sink["gathered"]:
         until = times.near(group["due_at"])
-        yield f"{group['waiting']} wait {_GATHERED.get(group['cause'], 'to be told together until')} {until}"
+        waiting = many(group["waiting"], "waits", "wait")
+        yield f"{waiting} {_GATHERED.get(group['cause'], 'to be told together until')} {until}"
 
 
 _GATHERED = {
     "digest": "for the digest at",
     "quiet": "for the end of quiet hours at",
-    "burst": "to be told together, since too many came at once, at",
-    "late": "to be told together, since they are late, at",
+    "burst": "to be told together (too many came at once) at",
+    "late": "to be told together (late) at",
 }
 
 
@@ -219,4 +220,5 @@ def _ledger(seen: Row) -> Iterator[str]:
         yield f"{events['unidentified']} things listed without a usable id: eventferry events --unidentified"
     if seen["dead_letters"]:
         dead = f"{many(seen['dead_letters'], 'delivery', 'deliveries')} failed for good"
-        yield painted(dead, "red") + (": eventferry events --dead; send them again: eventferry replay --dead")
+        yield painted(dead, "red") + ": eventferry events --dead"
+        yield "  Once what was wrong is mended, send again: eventferry replay --dead"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from http import HTTPStatus
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_status_says_what_is_wrong_since_when_and_what_to_do(ferry, stand_ins, s
     assert [trouble.partition(":")[0] for trouble in troubles] == ["no daemon runs", "builtbybit (read)", "discord"]
 
 
+def test_what_status_advises_fits_a_terminal_of_80_columns(ferry, stand_ins):
+    stand_ins.set(receivers={"webhook": {"status": 503}, "discord": {"status": 400}})
+    stand_ins.happen({"samples": 6, "kind": "purchase"})
+    ferry("once")
+    advice = [line for line in ferry("status").stdout.splitlines() if not line.startswith(("No daemon", "Database"))]
+    (failing,) = [line for line in advice if "Nothing is lost: tried again in " in line]
+    assert failing.endswith("; what waits is sent when it answers.")
+    first = advice.index("6 deliveries failed for good: eventferry events --dead")
+    assert advice[first + 1] == "  Once what was wrong is mended, send again: eventferry replay --dead"
+    assert [line for line in advice if len(line) > 80] == []
+
+
 def test_status_tells_of_a_pause_and_of_a_shut_gate(ferry, stand_ins):
     stand_ins.set(api={"error_status": 429, "limit_window": 600})
     ferry("once")
@@ -98,9 +111,9 @@ def test_events_are_listed_newest_first_with_what_became_of_them(ferry, stored):
 
 def test_dead_letters_are_listed_with_their_reasons(ferry, stored):
     heading, event, reason = ferry.ok("events", "--dead").splitlines()
-    assert (heading.split()[0], reason) == ("TIME", "    webhook: HTTP 422 Unprocessable Entity")
+    assert (heading.split()[0], reason) == ("TIME", f"    webhook: HTTP 422 {HTTPStatus(422).phrase}")
     assert f"builtbybit:{stored[1]}" in event
-    assert ferry.json("events", "--dead")[0]["reasons"] == {"webhook": "HTTP 422 Unprocessable Entity"}
+    assert ferry.json("events", "--dead")[0]["reasons"] == {"webhook": f"HTTP 422 {HTTPStatus(422).phrase}"}
     assert ferry.ok("events", "--dead", "--sink", "email") == "no events\n"
 
 

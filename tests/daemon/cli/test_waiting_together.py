@@ -6,6 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from daemon.cli.status_view import gathered
+from daemon.cli.text import Times
+
 
 @pytest.fixture
 def digest_at(ferry, stand_ins):
@@ -45,6 +48,18 @@ def test_check_says_when_the_next_digest_is_and_when_it_is_quiet(ferry, stand_in
     text = ferry.ok("check")
     assert f"discord: quiet hours {digest_at:%H}:00" in text
     assert "sinks.discord.digest: falls into its quiet hours, and so comes when they are over" in text
+
+
+def test_what_waits_alone_is_said_so_and_each_cause_fits_a_terminal_of_80_columns():
+    times = Times(ZoneInfo("Asia/Tokyo"))
+    due_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    causes = ("digest", "quiet", "burst", "late")
+    alone, many = (
+        list(gathered({"gathered": [{"cause": cause, "waiting": n, "due_at": due_at} for cause in causes]}, times))
+        for n in (1, 10_000)
+    )
+    assert all(told.startswith("1 waits ") for told in alone)
+    assert all(told.startswith("10000 wait ") and len(f"    {told}") <= 80 for told in many)
 
 
 @pytest.mark.parametrize("key", ['digest = "09:00"', 'burst = "20/1m"', 'quiet_hours = "22:00-07:00"'])
