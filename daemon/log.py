@@ -203,7 +203,7 @@ class _Handler(logging.Handler):
             return
         try:
             line = self.format(record)
-        except Exception as error:  # noqa: BLE001  a value that cannot be printed must not stop its owner
+        except Exception as error:  # noqa: BLE001 - a value that cannot be printed must not stop its owner
             line = json.dumps(
                 {"event": "log.unprintable", "logger": printable(record.name), "error": type(error).__name__}
             )

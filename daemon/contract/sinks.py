@@ -51,7 +51,7 @@ class Sink(ABC):
 
     async def deliver_summary(self, summary: Summary) -> Report:
         """Tell several events in one message; asked only of kinds whose Settings are PeopleSettings."""
-        raise NotImplementedError
+        raise NotImplementedError  # the registry refuses a kind for people without it; no other is asked
 
     def render(self, delivery: Delivery) -> str:
         """Show, for people, what `deliver` would send; used by `check` and `run --dry-run`."""

@@ -18,7 +18,7 @@ class ConfigText:
     @classmethod
     def require_source(cls, value: Any) -> str:
         """What a config holds here, if it can be understood at all. Raises PydanticCustomError."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of text understands its own
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"

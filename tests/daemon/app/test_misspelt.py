@@ -54,7 +54,7 @@ def test_what_came_of_late_is_right_and_may_be_what_was_meant() -> None:
 
 
 def test_no_name_that_we_write_ourselves_is_taken_for_misspelt() -> None:
-    made = [Samples(7).make(kind, names, 0)[1] for kind in KINDS for names in ("known", "guessed")]  # type: ignore[arg-type]
+    made = [Samples(7).make(kind, names, 0)[1] for kind in KINDS for names in ("known", "guessed")]  # type: ignore[arg-type] # mypy reads str
     names = {name for data in made for name in data}
     names |= {name for title, event in SAMPLES.items() for name in event.data if title != "hostile text"}
     for page in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "config.example.toml"):

@@ -23,7 +23,7 @@ def test_a_new_delivery_starts_within_milliseconds_of_its_commit(tmp_path: Path)
             for number in range(1, 21):
                 await lanes.arrive(1, "hook", first=number)
                 committed = time.monotonic()
-                await until(lambda number=number: len(sink.got) == number)  # type: ignore[misc]
+                await until(lambda number=number: len(sink.got) == number)  # type: ignore[misc] # a lambda's default
                 delays.append(time.monotonic() - committed)
         return delays
 
@@ -75,7 +75,7 @@ def test_no_more_is_under_way_than_the_lane_allows_and_no_less(tmp_path: Path, c
         async with running(tmp_path, Hand(), hook=sink) as lanes:
             await lanes.arrive(20, "hook")
             for done in range(20):
-                await until(lambda done=done: len(sink.got) == min(20, done + concurrency))  # type: ignore[misc]
+                await until(lambda done=done: len(sink.got) == min(20, done + concurrency))  # type: ignore[misc] # a lambda's default
                 gate.release()
             await until(lambda: lanes.settled == 20)
             assert sink.most_under_way == concurrency

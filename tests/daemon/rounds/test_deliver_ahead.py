@@ -21,7 +21,7 @@ TRANSACTIONS = "SELECT count(DISTINCT settled_at) FROM deliveries"
 class Running(Hand):
     """A clock that goes on a little with each look."""
 
-    def __call__(self):  # type: ignore[no-untyped-def]
+    def __call__(self):  # type: ignore[no-untyped-def] # any shape
         self.advance(microseconds=1)
         return super().__call__()
 

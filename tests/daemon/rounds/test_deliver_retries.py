@@ -59,8 +59,8 @@ class NoSequence(Scripted):
 
 NONSENSE = {
     "no outcome": reporting("HTTP 200"),
-    "no reason": reporting(TryLater(None)),  # type: ignore[arg-type]
-    "odd wait": reporting(TryLater("busy", 5)),  # type: ignore[arg-type]
+    "no reason": reporting(TryLater(None)),  # type: ignore[arg-type] # on purpose
+    "odd wait": reporting(TryLater("busy", 5)),  # type: ignore[arg-type] # on purpose
     "odd body": reporting(body="text"),
     "odd answer": reporting(answer=b"bytes"),
     "odd progress": reporting(progress={"served": {1}}),
@@ -109,7 +109,7 @@ def test_retries_follow_their_waits_until_the_delivery_is_given_up(tmp_path: Pat
             for attempt, seconds in enumerate(
                 (5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400), start=1
             ):
-                await until(lambda attempt=attempt: len(failing.got) == attempt)  # type: ignore[misc]
+                await until(lambda attempt=attempt: len(failing.got) == attempt)  # type: ignore[misc] # a lambda's default
                 await lanes.of["hook"].drained()
                 (wait,) = waits(tmp_path, clock)
                 assert seconds <= wait <= 1.1 * seconds + 0.01

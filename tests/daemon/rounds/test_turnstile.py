@@ -30,7 +30,7 @@ class Paced(Scripted):
     """Remembers when each of its calls began and ended."""
 
     def __init__(self, *paces: Pace, seconds: float = 0.0, **options: int) -> None:
-        super().__init__(together, **{"concurrency": 1, "batch_limit": 10} | options)  # type: ignore[arg-type]
+        super().__init__(together, **{"concurrency": 1, "batch_limit": 10} | options)  # type: ignore[arg-type] # mixed options
         self.paces = paces
         self.spans: list[tuple[float, float]] = []
         self.seconds = seconds
@@ -186,7 +186,7 @@ def test_several_in_one_message_are_one_failure_of_the_sink(tmp_path: Path) -> N
             sink.batches.append([])
             return [Report(TryLater("no connection"))] * len(deliveries)
 
-        sink.deliver_batch = unreachable  # type: ignore[method-assign]
+        sink.deliver_batch = unreachable  # type: ignore[method-assign] # on purpose
         async with running(tmp_path, Hand(), chat=sink) as lanes:
             await lanes.arrive(10, "chat")
             await until(lambda: sink.batches and lanes.of["chat"].lane.strikes)
